@@ -1,7 +1,7 @@
 """How numbers are written for people: money, shares, counts and changes, in one place.
 
-Exact values come in (`Decimal`, `int`; a float only where the quantity is a measured ratio), text goes out. None is "not
-known" and is written as such, never as 0. Negative values carry a true minus sign (U+2212). Rounding is half away from
+Exact values come in (`Decimal`, `int`; a float only where the quantity is a measured ratio), text goes out. None is
+"not known" and is written as such, never as 0. Negative values carry a true minus sign (U+2212). Rounding is half away from
 zero, as people do it; exact figures stay available through `exact_money` and the CSV exports.
 """
 
@@ -17,6 +17,7 @@ Number = Decimal | int | float
 
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "VND": "₫", "INR": "₹"}
 _WITHOUT_CENTS = {"JPY", "VND", "KRW"}
+_UNITS = (("k", 10**3), ("M", 10**6), ("B", 10**9), ("T", 10**12))
 
 
 def _decimal(value: Number) -> Decimal | None:
@@ -50,7 +51,7 @@ def _with_currency(text: str, currency: str) -> str:
 
 
 def money_digits(value: Decimal, currency: str = "USD") -> int:
-    """How many digits after the point an amount deserves: none from 1,000 on, two from 1 on, else two significant ones."""
+    """Digits after the point that an amount deserves: none from 1,000 on, two from 1 on, else two significant ones."""
     size = abs(value)
     if size == 0 or currency in _WITHOUT_CENTS:
         return 0
@@ -95,8 +96,8 @@ def exact_money(value: Decimal | int | None, currency: str = "USD") -> str:
 def share(value: Number | None, *, digits: int | None = None) -> str:
     """A part of 1 as a percentage: `61%`, `8%`, `0.4%`, `<0.1%`; "unknown" for None.
 
-    Without `digits`, values below 10% get one digit after the point where it says something, and neither a small rest nor an
-    almost complete share is rounded away to 0% or 100%.
+    Without `digits`, values below 10% get one digit after the point where it says something, and neither a small rest
+    nor an almost complete share is rounded away to 0% or 100%.
     """
     number = None if value is None else _decimal(value)
     if number is None:
@@ -124,12 +125,8 @@ def count(value: Number | None) -> str:
     if _rounded(size, 0) < 10_000:
         whole = number == number.to_integral_value()
         return _signed(number, _plain(number, 0 if whole or size >= 100 else 1))
-    for unit, letter in ((10**3, "k"), (10**6, "M"), (10**9, "B")):
-        scaled = number / unit
-        if _rounded(abs(scaled), 0) < 1000:
-            break
-    else:
-        scaled, letter = number / 10**12, "T"
+    letter = next((letter for letter, unit in _UNITS if _rounded(size / unit, 0) < 1000), "T")
+    scaled = number / dict(_UNITS)[letter]
     text = _plain(scaled, 1).removesuffix(".0") if _rounded(abs(scaled), 1) < 100 else _plain(scaled, 0)
     return _signed(number, f"{text}{letter}")
 
@@ -142,7 +139,7 @@ def tokens(value: Number | None) -> str:
 
 
 def change(now: Number | None, before: Number | None) -> str:
-    """The relative change from `before` to `now`: `+12%`, `−80.5%`, `no change`, `new` when there was nothing before."""
+    """The relative change from `before` to `now`: `+12%`, `−80.5%`, `no change`; `new` when nothing was before."""
     current = None if now is None else _decimal(now)
     earlier = None if before is None else _decimal(before)
     if current is None or earlier is None:
