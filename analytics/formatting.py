@@ -1,8 +1,8 @@
 """How numbers are written for people: money, shares, counts and changes, in one place.
 
 Exact values come in (`Decimal`, `int`; a float only where the quantity is a measured ratio), text goes out. None is
-"not known" and is written as such, never as 0. Negative values carry a true minus sign (U+2212). Rounding is half away from
-zero, as people do it; exact figures stay available through `exact_money` and the CSV exports.
+"not known" and is written as such, never as 0. Negative values carry a true minus sign (U+2212). Rounding is half away
+from zero, as people do it; exact figures stay available through `exact_money` and the CSV exports.
 """
 
 from __future__ import annotations
