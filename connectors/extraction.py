@@ -1,22 +1,11 @@
-"""What a connector hands to the loader: canonical rows of one file, and what was wrong with the others.
-
-A connector reads a file with the DuckDB connection that it is given and answers with an `Extraction`: the name of a canonical
-table and a query, valid on that connection, whose columns are (a subset of) that table's columns plus
-
-* `_row`     BIGINT   number of the row in the file (1 = first data row),
-* `_column`  VARCHAR  column at fault, NULL when the row is good,
-* `_reason`  VARCHAR  what is wrong and what to do, NULL when the row is good.
-
-Rows with a `_reason` are rejected and counted, all others are stored. Columns that the query leaves out are NULL. The loader adds
-`load_id`, the costs by price book and the cost category; a connector never does.
-"""
+"""What every connector module offers; the rows that it hands over are described in `warehouse.intake`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
+
+from warehouse.intake import Extraction, Reject
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,34 +13,7 @@ if TYPE_CHECKING:
     from connectors.files import SourceFile
     from warehouse.configuration import Configuration
 
-
-@dataclass(frozen=True)
-class Reject:
-    """An input row (or, with `row` None, a piece of a file) that cannot be used: where, and what to do."""
-
-    row: int | None
-    column: str | None
-    reason: str
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """Canonical rows of one file (see the module's docstring for the query's columns).
-
-    `delivery` is set when the source itself says which rows belong together and supersede what came before (a manifest's
-    report and period): all extractions of one delivery replace the older deliveries of the same name. `warnings` are sentences that the person
-    who loads should read.
-    """
-
-    kind: str
-    table: str
-    source: str
-    file: str
-    checksum: str
-    query: str
-    rejects: Sequence[Reject] = ()
-    delivery: str | None = None
-    warnings: Sequence[str] = field(default=())
+__all__ = ["Connector", "Extraction", "Reject"]
 
 
 class Connector(Protocol):
@@ -66,6 +28,3 @@ class Connector(Protocol):
         self, connection: duckdb.DuckDBPyConnection, file: SourceFile, configuration: Configuration
     ) -> Iterable[Extraction]:
         """The file's rows. Raises InputError when the file as a whole cannot be used."""
-
-
-PathLike = str | Path

@@ -213,6 +213,24 @@ CHARGES = Table(
     ),
 )  # fmt: skip
 
+SCORES = Table(
+    "scores",
+    "one row per score that an evaluation or the product wrote about a call or a trace (converted, revenue)",
+    _columns(
+        ("source", "VARCHAR", ""),
+        ("score_id", "VARCHAR", ""),
+        ("trace_id", "VARCHAR", ""),
+        ("observation_id", "VARCHAR", "NULL: the score is about the whole trace and counts once for it"),
+        ("session_id", "VARCHAR", ""),
+        ("name", "VARCHAR", "converted, revenue, revenue_usd"),
+        ("value", CALL_MONEY, "1 or 0 for booleans"),
+        ("timestamp", "TIMESTAMP", "UTC"),
+        ("load_id", "BIGINT", ""),
+    ),
+    month_column="timestamp",
+    merge_key=("source", "score_id"),
+)
+
 ACTIVITY = Table(
     "activity",
     "one row per date and user, or per date and tier with a count: who used the product",
@@ -362,7 +380,7 @@ RESTATEMENTS = Table(
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        CALLS, CALL_TEXTS, CHARGES, ACTIVITY, REVENUE, UTILIZATION, PRICES, FX_RATES, LOADS, REJECTS, RESTATEMENTS,
+        CALLS, CALL_TEXTS, SCORES, CHARGES, ACTIVITY, REVENUE, UTILIZATION, PRICES, FX_RATES, LOADS, REJECTS, RESTATEMENTS,
     )
 }  # fmt: skip
 

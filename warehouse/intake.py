@@ -1,0 +1,46 @@
+"""What a connector hands to the loader: canonical rows of one file, and what was wrong with the others.
+
+A connector reads a file with the DuckDB connection that it is given and answers with an `Extraction`: the name of a canonical
+table and a query, valid on that connection, whose columns are (a subset of) that table's columns plus
+
+* `_row`     BIGINT   number of the row in the file (1 = first data row),
+* `_column`  VARCHAR  column at fault, NULL when the row is good,
+* `_reason`  VARCHAR  what is wrong and what to do, NULL when the row is good.
+
+Rows with a `_reason` are rejected and counted, all others are stored. Columns that the query leaves out are NULL. The loader adds
+`load_id`, the costs by price book and the cost category; a connector never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Reject:
+    """An input row (or, with `row` None, a piece of a file) that cannot be used: where, and what to do."""
+
+    row: int | None
+    column: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Canonical rows of one file (see the module's docstring for the query's columns).
+
+    `delivery` is set when the source itself says which rows belong together and supersede what came before (a manifest's
+    report and period): all extractions of one delivery replace the older deliveries of the same name. `warnings` are sentences that the person
+    who loads should read.
+    """
+
+    kind: str
+    table: str
+    source: str
+    file: str
+    checksum: str
+    query: str
+    rejects: Sequence[Reject] = ()
+    delivery: str | None = None
+    warnings: Sequence[str] = field(default=())

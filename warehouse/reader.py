@@ -1,0 +1,189 @@
+"""Reading one snapshot: the canonical tables and roll-ups as Ibis tables, answered by DuckDB.
+
+A `Warehouse` is open read-only on immutable files. It may be shared by threads: every question runs on a cursor of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+
+from warehouse.configuration import Configuration
+from warehouse.errors import StoreError
+from warehouse.filing import META
+from warehouse.rollups import ROLLUPS
+from warehouse.schema import DIMENSIONS, META_TABLES, MONTHLY_TABLES, TABLES
+from warehouse.store import Snapshot, Store
+
+DIALECT = "duckdb"
+
+
+class Warehouse:
+    """One snapshot, open for questions.
+
+    `table(name)` gives an Ibis table; `frame(expression)` answers an expression with an exact pandas frame (decimals are
+    `decimal.Decimal`, dates are `datetime.date`); `materialise` keeps the answer of an expression as a further table.
+    """
+
+    def __init__(self, store: Store, snapshot: Snapshot | None, configuration: Configuration, threads: int | None = None) -> None:
+        self.configuration = configuration
+        self.snapshot = snapshot
+        self._lock = threading.RLock()
+        self._schemas: dict[str, ibis.Schema] = {}
+        self.connection = duckdb.connect(":memory:")
+        self.connection.execute("SET TimeZone = 'UTC'")
+        if threads:
+            self.connection.execute(f"SET threads = {threads}")
+        self._attach(store)
+
+    @property
+    def snapshot_id(self) -> str:
+        """Name of the snapshot; "empty" when nothing was ever loaded. Results may be cached under it."""
+        return self.snapshot.snapshot_id if self.snapshot else "empty"
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the store holds the synthetic demo company."""
+        return bool(self.snapshot and self.snapshot.demo)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are neither billing lines nor calls."""
+        return not self.snapshot or not (self.snapshot.of("calls") or self.snapshot.of("charges"))
+
+    def _attach(self, store: Store) -> None:
+        files = self.snapshot.files if self.snapshot else ()
+        aliases: dict[str, str] = {}
+        for position, file in enumerate(files):
+            path = store.facts / file.name
+            if not path.exists():
+                raise StoreError(f"{path} is missing: restore the store from a back-up, or load the files into a new store")
+            aliases[file.name] = f"f{position}"
+            self.connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS f{position} (READ_ONLY)")
+        for table in MONTHLY_TABLES:
+            parts = [f"SELECT * FROM {aliases[file.name]}.{table.name}" for file in files if file.table == table.name]
+            self._view(table.name, parts)
+        meta = [file for file in files if file.table == META]
+        for table in META_TABLES:
+            self._view(table.name, [f"SELECT * FROM {aliases[file.name]}.{table.name}" for file in meta])
+        current = self.snapshot is not None and self.snapshot.rollup_key == self.configuration.rollup_key
+        for base, rollups in ROLLUPS.items():
+            for name, select in rollups.items():
+                parts = [f"SELECT * FROM {aliases[file.name]}.{name}" for file in files if file.table == base]
+                if parts and current:
+                    self.connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(parts)}")
+                else:
+                    self.connection.execute(f"CREATE TABLE {name} AS {select(self.configuration, base)}")
+
+    def _view(self, name: str, parts: list[str]) -> None:
+        if parts:
+            self.connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(parts)}")
+        else:
+            self.connection.execute(TABLES[name].ddl())
+
+    def table(self, name: str) -> ir.Table:
+        """A canonical table, roll-up or materialised table as an Ibis table."""
+        with self._lock:
+            if name not in self._schemas:
+                self._schemas[name] = self._schema(name)
+            return ibis.table(self._schemas[name], name=name)
+
+    def _schema(self, name: str) -> ibis.Schema:
+        relation = self.connection.cursor().sql(f'SELECT * FROM "{name}" LIMIT 0')
+        return ibis.Schema.from_pyarrow(relation.to_arrow_table().schema)
+
+    def has_table(self, name: str) -> bool:
+        """Whether a table of this name exists already."""
+        with self._lock:
+            if name in self._schemas:
+                return True
+            row = (
+                self.connection.cursor()
+                .execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ? AND database_name = 'memory'", [name])
+                .fetchone()
+            )
+            return bool(row and row[0])
+
+    def materialise(self, name: str, expression: ir.Table) -> ir.Table:
+        """Keep the answer of an expression as table `name` of this open snapshot (once; later calls return it)."""
+        with self._lock:
+            if not self.has_table(name):
+                self.connection.cursor().execute(f'CREATE TABLE "{name}" AS {self.sql(expression)}')
+            return self.table(name)
+
+    @staticmethod
+    def sql(expression: ir.Expr) -> str:
+        """The SQL that answers an expression, for "how was this obtained"."""
+        return str(ibis.to_sql(expression, dialect=DIALECT))
+
+    def arrow(self, expression: ir.Expr) -> pa.Table:
+        """The answer as an Arrow table, with exact types."""
+        return self.connection.cursor().sql(self.sql(expression)).to_arrow_table()
+
+    def frame(self, expression: ir.Expr) -> pd.DataFrame:
+        """The answer as a pandas frame: decimals and dates are exact Python objects, NULL is None or NaN."""
+        return self.arrow(expression).to_pandas()
+
+    def row(self, expression: ir.Table) -> dict[str, Any]:
+        """The one row of an expression as a dict."""
+        rows = self.arrow(expression).to_pylist()
+        return rows[0] if rows else {}
+
+    def span(self) -> tuple[date, date] | None:
+        """First and last day (reporting time zone) with a call or a billing line; None when the store is empty."""
+        row = (
+            self.connection.cursor()
+            .execute(
+                """SELECT min(date), max(date) FROM (SELECT date FROM calls_daily UNION ALL SELECT date FROM charges_daily)"""
+            )
+            .fetchone()
+        )
+        return (row[0], row[1]) if row and row[0] else None
+
+    def dimension_values(self, name: str) -> list[str]:
+        """Values of a filter dimension (project, feature, team, env, user_tier, model, provider), the dearest first."""
+        column = {"model": "x_Model"}.get(name, name)
+        if name not in (*DIMENSIONS, "model", "provider"):
+            raise KeyError(name)
+        rows = (
+            self.connection.cursor()
+            .execute(
+                f"""SELECT v FROM (
+                        SELECT {name} AS v, coalesce(sum(cost), 0)::DOUBLE AS cost, sum(calls) AS calls FROM calls_daily GROUP BY 1
+                        UNION ALL SELECT {column}, coalesce(sum(effective), 0)::DOUBLE, 0 FROM charges_daily GROUP BY 1)
+                    WHERE v IS NOT NULL GROUP BY v ORDER BY sum(cost) DESC, sum(calls) DESC, v LIMIT 500"""
+            )
+            .fetchall()
+        )
+        return [row[0] for row in rows]
+
+
+def open_current(path: Path, configuration: Configuration, threads: int | None = None) -> Warehouse:
+    """Open the current snapshot of a store read-only; an empty warehouse when nothing was ever loaded.
+
+    Raises StoreError when the store cannot be read (see `warehouse.store`).
+    """
+    store = Store(path)
+    for attempt in range(3):
+        snapshot = store.current()
+        try:
+            return Warehouse(store, snapshot, configuration, threads)
+        except (StoreError, duckdb.IOException):
+            # A writer may have published, and removed the oldest files, between reading the pointer and opening them.
+            if attempt == 2 or store.current_id() == (snapshot.snapshot_id if snapshot else None):
+                raise
+    raise AssertionError("unreachable")
+
+
+def open_snapshot(path: Path, name: str, configuration: Configuration, threads: int | None = None) -> Warehouse:
+    """Open a named snapshot (a shared link's frozen one). Raises StoreError when it is gone."""
+    store = Store(path)
+    return Warehouse(store, store.snapshot(name), configuration, threads)

@@ -1,0 +1,49 @@
+"""Restatements: which past days a load changed, and by how much.
+
+A day counts as restated when the same source had told a cost for it before and now tells another. First deliveries of a day are no
+restatement.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from warehouse.schema import RESTATEMENTS
+
+_DAILY = {
+    "charges": ("x_Source", "ServiceName", "BillingCurrency", "coalesce(effective, billed)"),
+    "calls": ("source", "model", "'USD'", "coalesce(cost, 0)"),
+}
+
+
+def record_restatements(
+    connection: duckdb.DuckDBPyConnection, table: str, before: str, after: str, load_id: int, reason: str
+) -> None:
+    """Append to the table `new_restatements` what differs between two SELECTs over a table's daily roll-up.
+
+    Costs are effective ones; rows are (source, day, feature, service or model, currency).
+    """
+    source, service, currency, cost = _DAILY[table]
+    per_day = f"""SELECT {source} AS source, date, feature, {service} AS service, {currency} AS currency,
+                         sum({cost}) AS cost FROM ({{}}) GROUP BY ALL"""
+    connection.execute(
+        f"""INSERT INTO new_restatements
+            WITH b AS ({per_day.format(before)}), a AS ({per_day.format(after)}),
+                 told AS (SELECT DISTINCT source, date FROM b)
+            SELECT CAST(now() AT TIME ZONE 'UTC' AS TIMESTAMP), {load_id}, '{table}', coalesce(b.source, a.source), coalesce(b.date, a.date),
+                   coalesce(b.feature, a.feature), coalesce(b.service, a.service), coalesce(b.currency, a.currency),
+                   coalesce(b.cost, 0), coalesce(a.cost, 0), ?
+            FROM b FULL JOIN a ON b.source = a.source AND b.date = a.date AND b.feature IS NOT DISTINCT FROM a.feature
+                 AND b.service IS NOT DISTINCT FROM a.service AND b.currency = a.currency
+            WHERE coalesce(b.cost, 0) <> coalesce(a.cost, 0)
+              AND (coalesce(b.source, a.source), coalesce(b.date, a.date)) IN (SELECT (source, date) FROM told)
+              AND coalesce(b.date, a.date) < CAST(now() AT TIME ZONE 'UTC' AS DATE)
+        """,
+        [reason],
+    )
+
+
+def create_new_restatements(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the empty table `new_restatements`."""
+    connection.execute("DROP TABLE IF EXISTS new_restatements")
+    connection.execute(RESTATEMENTS.ddl("new_restatements"))

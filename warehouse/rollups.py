@@ -1,0 +1,125 @@
+"""Roll-ups: additive daily sums that pages read instead of single calls and billing lines.
+
+Days are cut in the reporting time zone. Every measure is additive, so that a day that lies in two monthly files (at the edge of a
+UTC month) is simply the sum of both. They lie in the same file as the facts they sum, written in the same load.
+"""
+
+from __future__ import annotations
+
+from warehouse.configuration import Configuration
+from warehouse.schema import DIMENSIONS, TOKEN_CLASSES
+
+CALL_KEYS = (
+    "source", "provider", "billing_account_id", "model", "operation", "processing", "status", "cost_basis", "cache_hit",
+    *DIMENSIONS,
+)  # fmt: skip
+
+CHARGE_KEYS = (
+    "x_Source", "BillingAccountId", "SubAccountId", "SubAccountName", "ServiceProviderName", "ServiceCategory", "ServiceName",
+    "x_CostCategory", "x_Model", "x_TokenDirection", "ChargeCategory", "ChargeClass", "BillingCurrency", "BillingPeriodStart",
+    "RegionId",
+)  # fmt: skip
+
+
+def local_date(column: str, zone: str) -> str:
+    """SQL for the day, in a time zone, of a UTC timestamp column."""
+    if zone == "UTC":
+        return f"CAST({column} AS DATE)"
+    return f"CAST(({column} AT TIME ZONE 'UTC') AT TIME ZONE '{zone}' AS DATE)"
+
+
+def charge_date(zone: str) -> str:
+    """SQL for the day of a billing line.
+
+    Lines of less than a day are cut in the reporting time zone. A line that covers a day or more was cut by the provider already, in
+    UTC, and keeps its calendar date: moving it would put whole days into the wrong month.
+    """
+    whole_days = "date_diff('second', ChargePeriodStart, coalesce(ChargePeriodEnd, ChargePeriodStart)) >= 86400"
+    return f"CASE WHEN {whole_days} THEN CAST(ChargePeriodStart AS DATE) ELSE {local_date('ChargePeriodStart', zone)} END"
+
+
+PROVIDER_NAMES = (
+    ("openai", "openai"),
+    ("anthropic", "anthropic"),
+    ("amazon|aws", "aws"),
+    ("google|gcp", "google"),
+    ("microsoft|azure", "azure"),
+)
+"""Patterns over a bill's provider name and the provider id that traces use for it."""
+
+
+def provider_id() -> str:
+    """SQL for the provider id, as traces write it, of a billing line."""
+    name = "lower(coalesce(ServiceProviderName, InvoiceIssuerName))"
+    cases = " ".join(f"WHEN regexp_matches({name}, '{pattern}') THEN '{provider}'" for pattern, provider in PROVIDER_NAMES)
+    return f"CASE {cases} ELSE {name} END"
+
+
+def tag_value(keys: tuple[str, ...]) -> str:
+    """SQL for the first of these tag keys that a billing line's `Tags` has; NULL when it has none."""
+    paths = ['$."' + key.replace("'", "''").replace('"', "") + '"' for key in keys]
+    found = ", ".join(f"nullif(json_extract_string(Tags, '{path}'), '')" for path in paths)
+    return f"coalesce({found})" if len(paths) > 1 else found
+
+
+def calls_daily(configuration: Configuration, calls: str = "calls") -> str:
+    """SELECT for `calls_daily`: one row per day and CALL_KEYS with calls, tokens by class, costs, conversions and revenue.
+
+    `cost` sums what is known; `unpriced_calls` counts the calls whose cost is not. `usage_calls` reported their tokens.
+    """
+    day = local_date("started_at", configuration.reporting_time_zone)
+    tokens = ", ".join(f"CAST(sum({name}) AS BIGINT) AS {name}" for name in TOKEN_CLASSES)
+    any_token = "coalesce(" + ", ".join(TOKEN_CLASSES) + ")"
+    return f"""
+        SELECT {day} AS date, {", ".join(CALL_KEYS)},
+            count(*) AS calls,
+            count({any_token}) AS usage_calls,
+            {tokens},
+            sum(cost) AS cost, sum(reported_cost) AS reported_cost, sum(priced_cost) AS priced_cost,
+            count(*) FILTER (cost IS NULL) AS unpriced_calls,
+            sum(saved_cost) AS saved_cost,
+            sum(latency_ms) AS latency_ms, count(latency_ms) AS latency_calls,
+            CAST(sum(CASE WHEN converted THEN 1 WHEN NOT converted THEN 0 END) AS BIGINT) AS conversions,
+            count(converted) AS conversion_calls,
+            sum(revenue) AS revenue, count(revenue) AS revenue_calls,
+            min(started_at) AS first_at, max(started_at) AS last_at
+        FROM {calls}
+        GROUP BY ALL
+        ORDER BY date
+    """
+
+
+def user_days(configuration: Configuration, calls: str = "calls") -> str:
+    """SELECT for `user_days`: one row per day, user, tier and feature with calls and known cost."""
+    day = local_date("started_at", configuration.reporting_time_zone)
+    return f"""
+        SELECT {day} AS date, user_id, user_tier, feature, count(*) AS calls, sum(cost) AS cost
+        FROM {calls} WHERE user_id IS NOT NULL GROUP BY ALL ORDER BY date
+    """
+
+
+def charges_daily(configuration: Configuration, charges: str = "charges") -> str:
+    """SELECT for `charges_daily`: one row per day, CHARGE_KEYS, provider id, tags and finality with exact sums by cost basis.
+
+    Excluded lines (split-cost detail) are left out. `effective_unknown` and `list_unknown` count lines without that cost.
+    """
+    dimensions = ", ".join(f"{tag_value(configuration.tag_keys[name])} AS {name}" for name in DIMENSIONS)
+    return f"""
+        SELECT {charge_date(configuration.reporting_time_zone)} AS date, {", ".join(CHARGE_KEYS)},
+            {provider_id()} AS provider, {dimensions}, InvoiceId IS NOT NULL AS is_final,
+            count(*) AS lines,
+            sum(BilledCost) AS billed, sum(EffectiveCost) AS effective, sum(ListCost) AS list, sum(ContractedCost) AS contracted,
+            count(*) FILTER (EffectiveCost IS NULL) AS effective_unknown,
+            count(*) FILTER (ListCost IS NULL) AS list_unknown,
+            CAST(max(coalesce(ChargePeriodEnd, ChargePeriodStart) - INTERVAL 1 MICROSECOND) AS DATE) AS covered_to
+        FROM {charges} WHERE NOT coalesce(x_Excluded, false)
+        GROUP BY ALL
+        ORDER BY date
+    """
+
+
+ROLLUPS = {
+    "calls": {"calls_daily": calls_daily, "user_days": user_days},
+    "charges": {"charges_daily": charges_daily},
+}
+"""Roll-ups by the table whose file they lie in."""
