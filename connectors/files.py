@@ -1,25 +1,58 @@
 """Files as they arrive: what is inside, whether it is whole, and how to read it with DuckDB.
 
-`inspect` reads a file once and says what it is; `scan` gives the DuckDB expression that reads its rows.
+`expand` finds the files that a person means, `inspect` reads one once and says what it is, `scan` gives the DuckDB
+expression that
+reads its rows. Content decides, never the name. Rows that cannot be read are dropped one by one into
+`SourceFile.rejects`; the
+rest is read from a cleaned copy that remembers every row's number.
 """
 
 from __future__ import annotations
 
+import codecs
+import glob
 import hashlib
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import duckdb
+
+from connectors import byte_stream, csv_records, json_records
+from connectors.byte_stream import Survey
+from connectors.csv_records import Dialect
 from connectors.extraction import Reject
+from warehouse.errors import InputError
+
+HEAD_ROWS = 50
+NULL_WORDS = ("", "NULL", "null", "\\N")
+"""What stands for "no value" in a CSV file."""
+
+_NO_DATA = {
+    ".md", ".rst", ".html", ".htm", ".pdf", ".png", ".jpg", ".jpeg", ".svg", ".py", ".sql", ".toml", ".yml", ".yaml",
+    ".ini", ".sh", ".log", ".xml", ".duckdb", ".sqlite", ".db", ".wal", ".sha256", ".md5", ".crc", ".lock", ".tmp",
+    ".part", ".xlsx",
+}  # fmt: skip
+_MANY = 1_000_000
+_DEFAULT = Dialect()
 
 
 @dataclass(frozen=True)
 class SourceFile:
     """A file that was looked at.
 
-    `path` is the file given; `readable` the file that DuckDB reads: the same, or a cleaned temporary copy. `format` is csv, jsonl, json or
-    parquet, found from content. `columns` are the header's names as written (for JSON: the keys of the first object). `head` holds
-    up to 50 first rows as dicts of raw values, for detection. `rejects` are lines that had to be dropped to make the rest
+    `path` is the file given; `readable` the file that DuckDB reads: the same, or a cleaned temporary copy. `format`
+    is csv, jsonl, json or
+    parquet, found from content. `columns` are the header's names as written (for JSON: the keys of the first object).
+    `head` holds
+    up to 50 first rows as dicts of raw values, for detection. `rejects` are lines that had to be dropped to make the
+    rest
     readable. `checksum` is SHA-256 of the bytes on disk.
+
+    How to read it: `compression` (gzip, zstd or ""), `dialect` (CSV), `numbered` (a copy whose first column is the
+    row number in
+    the original), `layout` (JSON: lines, array or documents) and `longest` (longest row in bytes).
     """
 
     path: Path
@@ -30,6 +63,11 @@ class SourceFile:
     checksum: str
     size: int
     rejects: tuple[Reject, ...] = ()
+    compression: str = ""
+    dialect: Dialect = _DEFAULT
+    numbered: bool = False
+    layout: str = "lines"
+    longest: int = 0
 
     @property
     def name(self) -> str:
@@ -46,3 +84,362 @@ def checksum(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def quote_identifier(name: str) -> str:
+    """A column or table name, quoted for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def sql_text(value: str) -> str:
+    """A text literal, quoted for SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def expand(paths: Iterable[str | Path]) -> list[Path]:
+    """The data files that these files, folders (searched to the bottom) and globs name, each once, sorted within each
+    argument.
+
+    In folders and globs hidden files, manifests (see `manifests`) and what is plainly no data (documents, scripts,
+    empty
+    markers) are left out; a file named outright is always taken. Raises InputError when an argument names nothing.
+    """
+    found: dict[Path, None] = {}
+    for argument in paths:
+        path = Path(argument)
+        if path.is_file():
+            found[path] = None
+            continue
+        matches = [file for file in _candidates(path) if not _is_manifest(file) and _may_be_data(file)]
+        if not matches:
+            what = "the folder holds no data files" if path.is_dir() else "no such file or folder"
+            raise InputError(f"{what}; name CSV, JSON or Parquet files (plain, .gz or .zst)", file=str(path))
+        found.update(dict.fromkeys(matches))
+    if not found:
+        raise InputError("no files were named; give files, folders or patterns such as 'exports/*.parquet'")
+    return list(found)
+
+
+def manifests(paths: Iterable[str | Path]) -> list[Path]:
+    """The delivery manifests (`*manifest*.json`, files under `manifests/`) that lie in these folders or match these
+    globs, sorted."""
+    found: dict[Path, None] = {}
+    for argument in paths:
+        found.update(dict.fromkeys(file for file in _candidates(Path(argument)) if _is_manifest(file)))
+    return list(found)
+
+
+def _candidates(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = (
+            file for file in path.rglob("*") if not any(part.startswith(".") for part in file.relative_to(path).parts)
+        )
+    else:
+        files = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - the pattern may be absolute
+    everything: list[Path] = []
+    for file in sorted(files):
+        everything += _candidates(file) if file.is_dir() and not path.is_dir() else [file]
+    return [file for file in everything if file.is_file()]
+
+
+def _is_manifest(file: Path) -> bool:
+    return file.suffix.lower() == ".json" and (
+        "manifest" in file.name.lower() or file.parent.name.lower() == "manifests"
+    )
+
+
+def _may_be_data(file: Path) -> bool:
+    return file.suffix.lower() not in _NO_DATA and not file.name.startswith(("_", ".")) and file.stat().st_size > 0
+
+
+def inspect(path: Path, scratch: Path) -> SourceFile:
+    """Reads a file once and says what it is. Cleaned or unpacked copies, where needed, are written into the folder
+    `scratch`.
+
+    Raises InputError when the file as a whole cannot be used: missing, empty, truncated, damaged, not CSV, JSON or
+    Parquet, or
+    with two columns of the same name.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError("no such file" if not path.is_dir() else "this is a folder, not a file", file=str(path))
+    kind = byte_stream.signature(path)
+    if kind == "parquet":
+        return _inspect_parquet(path, path, checksum(path))
+    survey = byte_stream.survey(path, kind)
+    if survey.head.startswith(b"PAR1"):
+        copy = _copy(scratch, path, survey, "parquet")
+        with copy.open("wb") as out:
+            out.writelines(byte_stream.chunks(path, kind))
+        return _inspect_parquet(path, copy, survey.checksum)
+    readable, compression, text = path, kind, survey
+    if codec := byte_stream.utf16(survey.head):
+        readable, compression = _copy(scratch, path, survey, "txt"), ""
+        byte_stream.to_utf8(path, kind, codec, readable)
+        text = byte_stream.survey(readable, "")
+    head = text.head.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
+    if not head.strip(" \t\r\n\ufeff"):
+        raise InputError("the file is empty; export it again", file=path.name)
+    if head.count("\0") + head.count("\ufffd") > len(head) // 10:
+        raise InputError(
+            "this is not text; give CSV, JSON or Parquet (plain, .gz or .zst; text as UTF-8)", file=path.name
+        )
+    file = SourceFile(
+        path=path,
+        readable=readable,
+        format="csv",
+        columns=(),
+        head=(),
+        checksum=survey.checksum,
+        size=path.stat().st_size,
+        compression=compression,
+        longest=text.longest_line,
+    )
+    copy = _copy(scratch, path, survey, "rows")
+    if head.lstrip()[0] in "{[":
+        return _inspect_json(file, text, head, copy)
+    return _inspect_csv(file, text, head, copy)
+
+
+def _copy(scratch: Path, path: Path, survey: Survey, suffix: str) -> Path:
+    scratch.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    return scratch / f"{survey.checksum[:16]}-{name}.{suffix}"
+
+
+def _inspect_parquet(path: Path, readable: Path, digest: str) -> SourceFile:
+    with readable.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(0, size - 4))
+        if size < 12 or stream.read(4) != b"PAR1":
+            raise InputError(
+                "the Parquet file is truncated: fetch the file again and load it once more", file=path.name
+            )
+    file = SourceFile(path, readable, "parquet", (), (), digest, path.stat().st_size)
+    with duckdb.connect() as connection:
+        try:
+            described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({sql_text(str(readable))})").fetchall()
+            file = replace(file, columns=tuple(row[0] for row in described))
+            _refuse_duplicates(file, [row[0] for row in described])
+            connection.execute("SET TimeZone='UTC'")
+            rows = (
+                connection.sql(f"SELECT * EXCLUDE (_row) FROM {scan(file)} LIMIT {HEAD_ROWS}")
+                .to_arrow_table()
+                .to_pylist()
+            )
+        except duckdb.Error as error:
+            raise InputError(
+                f"the Parquet file is damaged: fetch it again ({_first_line(error)})", file=path.name
+            ) from error
+    return replace(file, head=tuple(rows))
+
+
+def _inspect_csv(file: SourceFile, survey: Survey, head: str, copy: Path) -> SourceFile:
+    lines = [line for line in head.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line.strip(" ")]
+    if not survey.whole and len(lines) > 1:
+        lines.pop()  # cut in the middle
+    dialect = csv_records.sniff(lines)
+    header = csv_records.split_line(lines[0], dialect)
+    if header is None or "\ufffd" in lines[0] or "\0" in lines[0]:
+        raise InputError(
+            "the header line cannot be read (an open quote, or not UTF-8); correct its first line", file=file.name
+        )
+    columns = _unique([name.strip() for name in header], file)
+    file = replace(file, columns=columns, dialect=dialect)
+    clean = survey.is_utf8 and not survey.has_nul and survey.longest_line <= byte_stream.LONGEST_LINE
+    expected = survey.newlines + (not survey.ends_with_newline) - 1
+    if not (clean and _count(file) == expected):
+        file = _salvage_csv(file, clean, copy)
+    return replace(file, head=_head(file))
+
+
+def _salvage_csv(file: SourceFile, clean: bool, copy: Path) -> SourceFile:
+    """Reads record by record. Keeps the original when nothing was wrong with it, else its good records in `copy`."""
+    source = byte_stream.lines(file.readable, file.compression)
+    for line in source:
+        if line.text.strip(" ") or line.fault:
+            break  # the header
+    records = csv_records.read_records(source, file.dialect, len(file.columns))
+    with copy.open("w", encoding="utf-8", newline="") as out:
+        kept, longest, rejects = csv_records.write_numbered(_few_bad(records, file), file.dialect, out)
+    sized = replace(file, longest=max(file.longest, 4 * longest))
+    if clean and not rejects and _count(sized) == kept:
+        copy.unlink()
+        return sized
+    return replace(
+        file,
+        readable=copy,
+        compression="",
+        numbered=True,
+        longest=4 * longest,
+        rejects=tuple(rejects),
+        dialect=Dialect(file.dialect.delimiter),
+    )
+
+
+def _few_bad(records: Iterable[csv_records.Record], file: SourceFile) -> Iterator[csv_records.Record]:
+    bad = 0
+    for record in records:
+        bad += record.fault is not None
+        if bad > _MANY:
+            raise InputError(
+                f"more than {_MANY:,} rows are broken, the last: {record.fault}", file=file.name, row=record.row
+            )
+        yield record
+
+
+def _inspect_json(file: SourceFile, survey: Survey, head: str, copy: Path) -> SourceFile:
+    if head.lstrip()[0] == "[":
+        file = replace(file, format="json", layout="array", longest=survey.size)
+    elif json_records.is_one_per_line(head, survey.newlines):
+        file = replace(file, format="jsonl", layout="lines")
+    else:
+        file = replace(file, format="json", layout="documents", longest=survey.size)
+    clean = survey.is_utf8 and not survey.has_nul and not survey.head.startswith(codecs.BOM_UTF8)
+    clean = clean and (file.format == "json" or survey.longest_line <= byte_stream.LONGEST_LINE)
+    bad = _bad_records(file) if clean else None
+    file = _salvage_json(file, copy) if bad is None else replace(file, rejects=tuple(bad))
+    rows = tuple(json.loads(str(row["json"])) for row in _head(file))
+    return replace(file, head=rows, columns=tuple(rows[0]) if rows else ())
+
+
+def _bad_records(file: SourceFile) -> list[Reject] | None:
+    """Records that DuckDB cannot read as objects; None when it cannot read the file as it stands."""
+    with duckdb.connect() as connection:
+        try:
+            rows = connection.execute(
+                f"SELECT _row, json IS NULL FROM {_json_rows(file)} "
+                f"WHERE json IS NULL OR json_type(json) <> 'OBJECT' LIMIT {_MANY}"
+            ).fetchall()
+        except duckdb.Error:
+            return None
+    if file.layout != "lines" and rows:
+        return None
+    return [Reject(row, None, json_records.NOT_JSON if missing else json_records.NOT_OBJECT) for row, missing in rows]
+
+
+def _salvage_json(file: SourceFile, copy: Path) -> SourceFile:
+    if file.layout == "lines":
+        records = json_records.records_by_line(byte_stream.lines(file.readable, file.compression))
+    else:
+        records = json_records.records_by_structure(_text(file))
+    with copy.open("w", encoding="utf-8", newline="") as out:
+        _, longest, rejects = json_records.write_numbered(records, out)
+    return replace(
+        file, readable=copy, compression="", layout="lines", numbered=True, longest=4 * longest, rejects=tuple(rejects)
+    )
+
+
+def _text(file: SourceFile) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
+    for chunk in byte_stream.chunks(file.readable, file.compression):
+        yield decoder.decode(chunk)
+    yield decoder.decode(b"", final=True)
+
+
+def scan(file: SourceFile, columns: Sequence[str] | None = None) -> str:
+    """A DuckDB table expression with the file's rows: `_row` BIGINT (1 = first data row; blank lines are not
+    counted), and
+
+    * CSV: the header's columns, all VARCHAR, NULL where empty or one of `NULL_WORDS`;
+    * JSON: one column `json` (JSON), an object per row;
+    * Parquet: the file's columns in their types.
+
+    `columns` keeps only these (names as in `SourceFile.columns`). Numbers are right only while the connection keeps
+    insertion order
+    (DuckDB's default).
+    """
+    chosen = "*" if columns is None else ", ".join(["_row", *(quote_identifier(name) for name in columns)])
+    path = sql_text(str(file.readable))
+    if file.format == "parquet":
+        clash = ' RENAME (_row AS "_row_2")' if file.has("_row") else ""
+        rows = f"SELECT file_row_number + 1 AS _row, * EXCLUDE (file_row_number){clash}"
+        return f"(SELECT {chosen} FROM ({rows} FROM read_parquet({path}, file_row_number=true)))"
+    if file.format == "csv":
+        rows = "SELECT * FROM" if file.numbered else "SELECT row_number() OVER () AS _row, * FROM"
+        return f"(SELECT {chosen} FROM ({rows} {_csv_rows(file)}))"
+    return f"(SELECT * FROM {_json_rows(file)} WHERE json IS NOT NULL AND json_type(json) = 'OBJECT')"
+
+
+def _csv_rows(file: SourceFile) -> str:
+    types = dict.fromkeys(file.columns, "VARCHAR")
+    if file.numbered:
+        types = {"_row": "BIGINT"} | types
+    listed = ", ".join(f"{sql_text(name)}: {sql_text(kind)}" for name, kind in types.items())
+    nulls = ", ".join(sql_text(word) for word in NULL_WORDS)
+    longest = max(2 << 20, file.longest + (1 << 16))
+    return (
+        f"read_csv({sql_text(str(file.readable))}, auto_detect=false, header={str(not file.numbered).lower()}, "
+        f"columns={{{listed}}}, delim={sql_text(file.dialect.delimiter)}, "
+        f"quote='\"', escape={sql_text(file.dialect.escape)}, "
+        f"nullstr=[{nulls}], strict_mode=true, max_line_size={longest}, compression={_compression(file)})"
+    )
+
+
+def _json_rows(file: SourceFile) -> str:
+    path, compression = sql_text(str(file.readable)), _compression(file)
+    size = min(max(16 << 20, file.longest + (1 << 16)), json_records.LONGEST_DOCUMENT)
+    if file.numbered:
+        return (
+            f"read_json({path}, format='newline_delimited', columns={{_row: 'BIGINT', json: 'JSON'}}, "
+            f"maximum_object_size={size}, compression={compression})"
+        )
+    if file.layout == "lines":
+        rows = f"read_ndjson_objects({path}, ignore_errors=true, maximum_object_size={size}, compression={compression})"
+    else:
+        form = "array" if file.layout == "array" else "unstructured"
+        rows = f"read_json_objects({path}, format='{form}', maximum_object_size={size}, compression={compression})"
+    return f"(SELECT row_number() OVER () AS _row, json FROM {rows})"
+
+
+def _compression(file: SourceFile) -> str:
+    return sql_text(file.compression or "none")
+
+
+def _count(file: SourceFile) -> int | None:
+    """How many rows DuckDB finds, None when it refuses the file."""
+    with duckdb.connect() as connection:
+        try:
+            row = connection.execute(f"SELECT count(*) FROM {_csv_rows(file)}").fetchone()
+        except duckdb.Error:
+            return None
+    return int(row[0]) if row else None
+
+
+def _head(file: SourceFile) -> tuple[dict[str, object], ...]:
+    with duckdb.connect() as connection:
+        try:
+            result = connection.execute(f"SELECT * EXCLUDE (_row) FROM {scan(file)} LIMIT {HEAD_ROWS}")
+            names = [column[0] for column in result.description]
+            return tuple(dict(zip(names, row, strict=True)) for row in result.fetchall())
+        except duckdb.Error as error:
+            raise InputError(f"the file cannot be read: {_first_line(error)}", file=file.name) from error
+
+
+def _refuse_duplicates(file: SourceFile, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        listed = ", ".join(repr(name) for name in twice)
+        raise InputError(
+            f"the header names {listed} more than once; rename or remove the second column", file=file.name
+        )
+
+
+def _unique(header: Sequence[str], file: SourceFile) -> tuple[str, ...]:
+    """Names that SQL can tell apart: it ignores case, and so `Team` beside `team` becomes `Team_2`; an unnamed column
+    gets a name."""
+    _refuse_duplicates(file, header)
+    taken, names = {"_row"}, []
+    for position, name in enumerate(header, start=1):
+        base = name or f"column{position}"
+        candidate, number = base, 1
+        while candidate.lower() in taken:
+            number += 1
+            candidate = f"{base}_{number}"
+        taken.add(candidate.lower())
+        names.append(candidate)
+    return tuple(names)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]
