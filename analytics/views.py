@@ -1,0 +1,69 @@
+"""The views: every table that the dashboard shows and the command line exports, by name.
+
+One query path: a page, an export and an alert that show the same view call the same function with the same filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+import pandas as pd
+
+from analytics.filters import Filters
+from warehouse.errors import InputError
+from warehouse.reader import Warehouse
+
+Answer = Callable[..., pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class View:
+    """One view: the function that answers it, what it answers, and whether `by` (dimensions) applies."""
+
+    name: str
+    function: str
+    answers: str
+    takes_by: bool = False
+    one_object: bool = False
+
+    def answer(self, warehouse: Warehouse, filters: Filters, by: tuple[str, ...] = ()) -> pd.DataFrame:
+        """The view's frame for these filters. Raises InputError when `by` is given and does not apply."""
+        module, name = self.function.split(":")
+        function: Answer = getattr(import_module(module), name)
+        if self.takes_by:
+            return function(warehouse, filters, by)
+        if by:
+            raise InputError(f"view {self.name} is not broken down with --by; use `costs`")
+        return function(warehouse, filters)
+
+
+VIEWS: dict[str, View] = {
+    view.name: view
+    for view in (
+        View("totals", "analytics.totals:totals", "billed, effective and list totals, calls and their cost", one_object=True),
+        View("costs", "analytics.costs:costs", "cost per period and dimension, from the ledger", takes_by=True),
+        View("features", "analytics.features:features", "cost of model calls by feature, beside its share of calls"),
+        View("unit-economics", "analytics.unit_economics:unit_economics", "cost per active user, call and conversion, by period"),
+        View("margins", "analytics.margins:margins", "cost, revenue and gross margin by feature and tier"),
+        View("models", "analytics.models:models", "calls, tokens by class and cost by model"),
+        View("charges", "analytics.infrastructure:charges", "billing lines summed by category, service, account and resource"),
+        View("anomalies", "analytics.anomalies:anomalies", "days that cost more than 20 % above the seven days before"),
+        View("reconciliation", "analytics.reconciliation:reconciliation", "traces beside the provider's bill, by model and period"),
+        View("coverage", "analytics.coverage:coverage", "what share of calls and cost has usage, a price and each tag"),
+        View("tags", "analytics.tags:tags", "cost by value of each required tag, untagged shown"),
+        View("loads", "analytics.records:loads", "every load: rows and sums, in and stored"),
+        View("rejects", "analytics.records:rejects", "rejected input rows with their reasons"),
+        View("restatements", "analytics.records:restatements", "past days that a later load changed"),
+        View("prices", "analytics.records:prices", "every known price with its book, validity and source"),
+    )
+}
+
+
+def view(name: str) -> View:
+    """The view of this name. Raises InputError that lists the names that exist."""
+    try:
+        return VIEWS[name]
+    except KeyError:
+        raise InputError(f"there is no view {name!r}; choose {', '.join(VIEWS)}") from None
