@@ -16,7 +16,9 @@ class PercallError(Exception):
 class InputError(PercallError):
     """Input that cannot be used. `file`, `row` and `column` say where, when known."""
 
-    def __init__(self, message: str, *, file: str | None = None, row: int | None = None, column: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, file: str | None = None, row: int | None = None, column: str | None = None
+    ) -> None:
         self.file, self.row, self.column = file, row, column
         where = ", ".join(
             part for part in (file, f"row {row}" if row else None, f"column {column}" if column else None) if part
@@ -28,5 +30,5 @@ class StoreError(PercallError):
     """The store cannot be opened, locked, written or migrated."""
 
 
-class CheckFailed(PercallError):
+class CheckFailed(PercallError):  # noqa: N818 - the check failed, the program did not
     """A check that must hold did not."""

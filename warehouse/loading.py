@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from decimal import Decimal
 from types import TracebackType
 from typing import Any
 
@@ -25,49 +23,17 @@ from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
 from warehouse.filing import META, Filing, load_column, money_columns
 from warehouse.intake import Extraction
+from warehouse.load_report import LoadReport
 from warehouse.merging import apply_scores, call_key, merge_by_key, merge_calls
 from warehouse.parts import Part, Relation, describe, fingerprint, partition_expression, relate
 from warehouse.price_books import shipped_prices
 from warehouse.pricing import price_staged_calls
 from warehouse.restating import create_new_restatements, record_restatements
-from warehouse.schema import LOADS, MONTHLY_TABLES, REJECTS, TABLES, Table
+from warehouse.schema import LOADS, REJECTS, TABLES, Table
 from warehouse.staging import StagedFile, Staging
-from warehouse.store import FactFile, Snapshot, Store, Writer
+from warehouse.store import FactFile, Store, Writer
 
 Progress = Callable[[str, float], None]
-
-
-@dataclass
-class LoadReport:
-    """What became of one file in one partition. Money is exact, in `currency`.
-
-    For billing lines `billed` and `effective` are the sums of BilledCost and EffectiveCost that were stored. For calls
-    `billed` is the cost that the source itself reported and `effective` the cost that counts (reported, else priced).
-    """
-
-    kind: str
-    partition: str | None
-    file: str
-    status: str
-    rows_in: int = 0
-    rows_kept: int = 0
-    rows_rejected: int = 0
-    rows_duplicate: int = 0
-    billed: Decimal | None = None
-    effective: Decimal | None = None
-    currency: str | None = None
-    message: str | None = None
-    table: str = ""
-    source: str = ""
-    checksum: str = ""
-    delivery: str | None = None
-    load_id: int = 0
-    part: int = 0
-    billed_in: Decimal | None = None
-    effective_in: Decimal | None = None
-    first: Any = None
-    last: Any = None
-    superseded: list[str] = field(default_factory=list)
 
 
 class Loading:
@@ -99,7 +65,9 @@ class Loading:
         self.connection.execute(f"CREATE TEMP TABLE past_loads AS {self.filing.base_meta('loads')}")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.close()
 
     def known(self, checksum: str) -> str | None:
@@ -113,6 +81,11 @@ class Loading:
         if self.on_overlap == "replace" and not row[0]:
             return None
         return "already loaded" if row[0] else "already loaded, and since replaced by a newer version of its period"
+
+    @property
+    def has_files(self) -> bool:
+        """Whether anything was added or refused."""
+        return bool(self.staging.files)
 
     def add(self, extraction: Extraction) -> StagedFile:
         """Stage one extraction. Raises InputError when its file cannot be read."""
@@ -198,7 +171,9 @@ class Loading:
                 )  # fmt: skip
                 reports.append(report)
                 next_id += 1
-            self.connection.execute("CREATE OR REPLACE TEMP TABLE load_ids (part INTEGER, partition VARCHAR, id BIGINT)")
+            self.connection.execute(
+                "CREATE OR REPLACE TEMP TABLE load_ids (part INTEGER, partition VARCHAR, id BIGINT)"
+            )
             mapping = [(r.part, r.partition, r.load_id) for r in reports if r.table == table.name]
             if mapping:
                 self.connection.executemany("INSERT INTO load_ids VALUES (?, ?, ?)", mapping)
@@ -225,7 +200,9 @@ class Loading:
         staged, key = self.staging.name(table.name), load_column(table)
         partition = partition_expression(table)
         wanted = [report.partition for report in reports if report.partition]
-        self.connection.execute("CREATE OR REPLACE TEMP TABLE wanted AS SELECT unnest(?::VARCHAR[]) AS partition", [wanted])
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE wanted AS SELECT unnest(?::VARCHAR[]) AS partition", [wanted]
+        )
         if table.month_column:
             months = {name.rsplit("/", 1)[1] for name in wanted if name}
             base = self.filing.base_relation(table.name, months)
@@ -267,7 +244,9 @@ class Loading:
             if load_id not in sizes:
                 continue
             part = Part(load_id, file, deliveries.get(load_id), *sizes[load_id])
-            same_delivery = report.delivery is not None and load_id in deliveries and deliveries[load_id] == report.delivery
+            same_delivery = (
+                report.delivery is not None and load_id in deliveries and deliveries[load_id] == report.delivery
+            )
             if same_delivery or (self.on_overlap == "add"):
                 continue
             if (report.delivery is not None or self.on_overlap == "replace") and load_id not in deliveries:
@@ -318,7 +297,8 @@ class Loading:
         report.superseded.append(row[0] if row else str(load_id))
         report.message = "replaces " + ", ".join(report.superseded)
         self.connection.execute(
-            "UPDATE past_loads SET status = 'superseded', superseded_by = ? WHERE load_id = ?", [report.load_id, load_id]
+            "UPDATE past_loads SET status = 'superseded', superseded_by = ? WHERE load_id = ?",
+            [report.load_id, load_id],
         )
 
     def _gone(self) -> str:
@@ -327,7 +307,9 @@ class Loading:
     def _file_parts(self, table: Table, reports: list[LoadReport], files: dict[tuple[str, str], FactFile]) -> None:
         """Write the months of a table whose parts changed."""
         staged, key, time = self.staging.name(table.name), load_column(table), table.month_column
-        months = self.connection.execute(f"SELECT DISTINCT strftime({time}, '%Y-%m') FROM {staged} ORDER BY 1").fetchall()
+        months = self.connection.execute(
+            f"SELECT DISTINCT strftime({time}, '%Y-%m') FROM {staged} ORDER BY 1"
+        ).fetchall()
         for position, (month,) in enumerate(months):
             self.progress(f"{table.name} {month}", 0.1 + 0.4 * position / len(months))
             names = ", ".join(f'"{name}"' for name in table.names)
@@ -398,7 +380,9 @@ class Loading:
         calls = TABLES["calls"]
         names = ", ".join(f'"{name}"' for name in calls.names)
         self.connection.execute(calls.ddl("merged_calls"))
-        self.connection.execute(f"INSERT INTO merged_calls SELECT {names} FROM ({self.filing.base_relation('calls', months)})")
+        self.connection.execute(
+            f"INSERT INTO merged_calls SELECT {names} FROM ({self.filing.base_relation('calls', months)})"
+        )
         if "prices" in staged:
             self._price(self.connection, "merged_calls")
         if "calls" in staged:
@@ -421,11 +405,15 @@ class Loading:
                 report.rows_kept = kept.get(report.load_id, 0)
                 report.rows_duplicate = read - report.rows_kept
                 report.billed, report.effective = sums.get(report.load_id, (None, None))
-        present = self.connection.execute("SELECT DISTINCT strftime(started_at, '%Y-%m') FROM merged_calls ORDER BY 1").fetchall()
+        present = self.connection.execute(
+            "SELECT DISTINCT strftime(started_at, '%Y-%m') FROM merged_calls ORDER BY 1"
+        ).fetchall()
         total = 0
         for position, (month,) in enumerate(present):
             self.progress(f"calls {month}", 0.6 + 0.35 * position / len(present))
-            self._replace(calls, month, f"SELECT * FROM merged_calls WHERE strftime(started_at, '%Y-%m') = '{month}'", files)
+            self._replace(
+                calls, month, f"SELECT * FROM merged_calls WHERE strftime(started_at, '%Y-%m') = '{month}'", files
+            )
             written = files[("calls", month)]
             total += written.rows
             self._restate("calls", month, written, reports)
@@ -444,7 +432,9 @@ class Loading:
             return sorted({*stored, *new})
         new = self._months("staged_calls", "started_at")
         touched = set(new)
-        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE new_keys AS SELECT DISTINCT {call_key()} AS call_key FROM staged_calls")
+        self.connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE new_keys AS SELECT DISTINCT {call_key()} AS call_key FROM staged_calls"
+        )
         for month in stored:
             if month in touched:
                 continue
@@ -456,7 +446,10 @@ class Loading:
         return sorted(touched)
 
     def _months(self, table: str, time: str) -> list[str]:
-        return [row[0] for row in self.connection.execute(f"SELECT DISTINCT strftime({time}, '%Y-%m') FROM {table}").fetchall()]
+        return [
+            row[0]
+            for row in self.connection.execute(f"SELECT DISTINCT strftime({time}, '%Y-%m') FROM {table}").fetchall()
+        ]
 
     def _merge_table(self, table: Table, reports: list[LoadReport], files: dict[tuple[str, str], FactFile]) -> None:
         staged = self.staging.name(table.name)
@@ -465,7 +458,9 @@ class Loading:
         names = ", ".join(f'"{name}"' for name in table.names)
         merged = f"merged_{table.name}"
         self.connection.execute(f"CREATE TABLE {merged} AS SELECT {names} FROM {staged}")
-        self.connection.execute(f"INSERT INTO {merged} SELECT {names} FROM ({self.filing.base_relation(table.name, months)})")
+        self.connection.execute(
+            f"INSERT INTO {merged} SELECT {names} FROM ({self.filing.base_relation(table.name, months)})"
+        )
         merge_by_key(self.connection, merged, table.merge_key)
         kept = dict(self.connection.execute(f"SELECT load_id, count(*) FROM {merged} GROUP BY 1").fetchall())
         for report in reports:
@@ -478,7 +473,9 @@ class Loading:
 
     def _all_scores(self, files: dict[tuple[str, str], FactFile]) -> str | None:
         """A SELECT over every score that the new snapshot holds; None when there is none."""
-        selects = [f"SELECT * FROM {self.filing.attach(file)}.scores" for (name, _), file in files.items() if name == "scores"]
+        selects = [
+            f"SELECT * FROM {self.filing.attach(file)}.scores" for (name, _), file in files.items() if name == "scores"
+        ]
         return "(" + " UNION ALL ".join(selects) + ")" if selects else None
 
     def _write_meta(self, reports: list[LoadReport], files: dict[tuple[str, str], FactFile]) -> bool:
@@ -515,41 +512,10 @@ class Loading:
         return True
 
     def _small(self, table: str) -> str:
-        base = f"SELECT * FROM ({self.filing.base_meta(table)}) WHERE load_id IS NULL OR load_id NOT IN ({self._gone()})"
+        base = (
+            f"SELECT * FROM ({self.filing.base_meta(table)}) WHERE load_id IS NULL OR load_id NOT IN ({self._gone()})"
+        )
         if table in {item.name for item in self.staging.tables()}:
             names = ", ".join(TABLES[table].names)
             base += f" UNION ALL SELECT {names} FROM {self.staging.name(table)}"
         return base
-
-
-def report_lines(reports: list[LoadReport]) -> list[dict[str, Any]]:
-    """What `percall load` prints: one object per kind and partition, over all its files, money as exact decimal strings."""
-    lines: dict[tuple[str, str | None, str], dict[str, Any]] = {}
-    for report in reports:
-        key = (report.kind, report.partition, report.file if report.partition is None else "")
-        line = lines.setdefault(
-            key,
-            {
-                "kind": report.kind, "partition": report.partition, "table": report.table or None, "status": report.status,
-                "rows_in": 0, "rows_kept": 0, "rows_rejected": 0, "rows_duplicate": 0, "billed": None, "effective": None,
-                "currency": report.currency, "files": [], "messages": [],
-            },
-        )  # fmt: skip
-        for name in ("rows_in", "rows_kept", "rows_rejected", "rows_duplicate"):
-            line[name] += getattr(report, name)
-        for name in ("billed", "effective"):
-            value = getattr(report, name)
-            if value is not None:
-                line[name] = value if line[name] is None else line[name] + value
-        line["files"].append(report.file)
-        if report.message:
-            line["messages"].append(f"{report.file}: {report.message}")
-        if report.status == "stored":
-            line["status"] = "stored"
-    for line in lines.values():
-        for name in ("billed", "effective"):
-            line[name] = None if line[name] is None else format(line[name], "f")
-    return list(lines.values())
-
-
-__all__ = ["MONTHLY_TABLES", "LoadReport", "Loading", "Progress", "Snapshot", "asdict", "report_lines"]

@@ -86,7 +86,11 @@ CALLS = Table(
         ("operation", "VARCHAR", "gen_ai.operation.name: chat, embeddings, rerank, image_generation, ..."),
         ("processing", "VARCHAR", "standard, batch, priority, flex"),
         ("status", "VARCHAR", "success or failure"),
-        ("uncached_input_tokens", "BIGINT", "input tokens neither read from nor written to a cache; NULL: no usage reported"),
+        (
+            "uncached_input_tokens",
+            "BIGINT",
+            "input tokens neither read from nor written to a cache; NULL: no usage reported",
+        ),
         ("cache_read_tokens", "BIGINT", ""),
         ("cache_write_5m_tokens", "BIGINT", "cache writes that live five minutes, or of unknown life"),
         ("cache_write_1h_tokens", "BIGINT", ""),
@@ -399,7 +403,15 @@ TOKEN_CLASSES = (
 )
 """The disjoint token classes of `calls`. Their sum is the provider's total."""
 
-COST_CATEGORIES = ("LLM API", "GPU inference", "Embedding", "Vector database", "Storage and transfer", "Other", "Unclassified")
+COST_CATEGORIES = (
+    "LLM API",
+    "GPU inference",
+    "Embedding",
+    "Vector database",
+    "Storage and transfer",
+    "Other",
+    "Unclassified",
+)
 
 DIMENSIONS = ("project", "feature", "team", "env", "user_tier")
 """Business dimensions, found by the resolver in calls and by tags in billing lines."""

@@ -1,0 +1,155 @@
+"""Loading files: from paths that a person gave to rows in the store, and what each file would do before it does it.
+
+One bad file never keeps the others out: it is recorded with its reason, the rest is loaded.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from connectors.aws_manifest import select_current
+from connectors.detection import connector_for, detect_kind
+from connectors.extraction import Extraction
+from connectors.files import SourceFile, checksum, expand, inspect
+from warehouse.configuration import Configuration
+from warehouse.errors import InputError
+from warehouse.filing import money_columns
+from warehouse.load_report import LoadReport
+from warehouse.loading import Loading, Progress
+from warehouse.parts import partition_expression
+from warehouse.schema import TABLES
+from warehouse.store import Store
+
+
+def load_paths(
+    store: Store,
+    configuration: Configuration,
+    paths: Iterable[str | Path],
+    kind: str | None = None,
+    on_overlap: str = "ask",
+    progress: Progress | None = None,
+) -> list[LoadReport]:
+    """Load files, folders and globs; the kind of each file is found from its content unless given.
+
+    Returns a report per file and partition (see `warehouse.load_report`). Files that cannot be used are reported with status "refused".
+    Raises InputError when no file is found or the kind is unknown, StoreError when the store cannot be written.
+    """
+    chosen, left_out = select_current(expand(paths))
+    if kind is not None:
+        connector_for(kind)
+    report = progress or (lambda _message, _share: None)
+    unchanged: list[LoadReport] = []
+    with Loading(store, configuration, on_overlap=on_overlap, progress=lambda m, s: report(m, 0.5 + s / 2)) as loading:
+        for position, (path, delivery) in enumerate(chosen):
+            report(f"reading {path.name}", 0.5 * position / max(1, len(chosen)))
+            digest = checksum(path)
+            reason = loading.known(digest) if on_overlap != "add" else None
+            if reason:
+                unchanged.append(LoadReport(kind or "", None, path.name, "unchanged", message=reason, checksum=digest))
+                continue
+            _stage(loading, path, delivery, kind, digest, configuration)
+        reports = loading.commit() if loading.has_files else []
+    notes = [LoadReport("", None, note, "left out", message=note) for note in left_out]
+    return [*reports, *unchanged, *notes]
+
+
+def _stage(
+    loading: Loading, path: Path, delivery: str | None, kind: str | None, digest: str, configuration: Configuration
+) -> None:
+    try:
+        file = inspect(path, loading.store.scratch)
+        found = kind or detect_kind(file)
+    except InputError as error:
+        loading.refuse(path.name, kind or "unknown", digest, str(error))
+        return
+    try:
+        for extraction in connector_for(found).extract(loading.connection, file, configuration):
+            loading.add(_delivered(extraction, delivery))
+    except (InputError, duckdb.Error) as error:
+        loading.refuse(path.name, found, digest, str(error))
+
+
+def _delivered(extraction: Extraction, delivery: str | None) -> Extraction:
+    if delivery is None or extraction.delivery is not None:
+        return extraction
+    fields = {name: getattr(extraction, name) for name in Extraction.__dataclass_fields__}
+    return Extraction(**(fields | {"delivery": delivery}))
+
+
+@dataclass(frozen=True)
+class FilePreview:
+    """What a file is and would do, without storing anything."""
+
+    name: str
+    kind: str | None
+    problem: str | None
+    columns: tuple[str, ...] = ()
+    head: tuple[dict[str, object], ...] = ()
+    partitions: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[tuple[int | None, str | None, str]] = field(default_factory=list)
+    rows_kept: int = 0
+    rows_rejected: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def preview(paths: Sequence[Path], configuration: Configuration, kind: str | None = None) -> list[FilePreview]:
+    """Read files as a load would and say what they hold: kind, columns, first rows, rows good and rejected, sums per partition."""
+    with tempfile.TemporaryDirectory(prefix="percall-preview-") as folder:
+        return [_preview(Path(path), Path(folder), configuration, kind) for path in paths]
+
+
+def _preview(path: Path, scratch: Path, configuration: Configuration, kind: str | None) -> FilePreview:
+    file: SourceFile | None = None
+    found = kind
+    try:
+        file = inspect(path, scratch)
+        found = kind or detect_kind(file)
+        return _read(file, found, configuration)
+    except (InputError, duckdb.Error) as error:
+        columns, head = (file.columns, file.head) if file else ((), ())
+        return FilePreview(path.name, found, str(error), columns, head)
+
+
+def _read(file: SourceFile, kind: str, configuration: Configuration) -> FilePreview:
+    connection = duckdb.connect(":memory:")
+    connection.execute("SET TimeZone = 'UTC'")
+    partitions: list[dict[str, Any]] = []
+    rejects: list[tuple[int | None, str | None, str]] = []
+    kept = rejected = 0
+    warnings: list[str] = []
+    for extraction in connector_for(kind).extract(connection, file, configuration):
+        table = TABLES[extraction.table]
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE previewed AS SELECT * FROM ({extraction.query})")
+        present = {row[0] for row in connection.execute("DESCRIBE previewed").fetchall()}
+        for column in table.columns:
+            if column.name not in present:
+                connection.execute(f'ALTER TABLE previewed ADD COLUMN "{column.name}" {column.type}')
+        good = "_reason IS NULL" if "_reason" in present else "true"
+        billed, effective, currency = money_columns(table)
+        rows = connection.execute(
+            f"""SELECT {partition_expression(table)}, count(*), {f"sum({billed})" if billed else "NULL"},
+                       {f"sum({effective})" if effective else "NULL"}, {f"min({currency})" if currency else "NULL"}
+                FROM previewed WHERE {good} GROUP BY 1 ORDER BY 1"""
+        ).fetchall()
+        names = ("partition", "rows", "billed", "effective", "currency")
+        partitions += [{"table": table.name, **dict(zip(names, row, strict=True))} for row in rows]
+        kept += sum(row[1] for row in rows)
+        if "_reason" in present:
+            bad = connection.execute(
+                "SELECT _row, _column, _reason FROM previewed WHERE _reason IS NOT NULL ORDER BY _row"
+            ).fetchall()
+            rejected += len(bad)
+            rejects += bad[:100]
+        rejected += len(extraction.rejects)
+        rejects += [(reject.row, reject.column, reject.reason) for reject in extraction.rejects][:100]
+        warnings += extraction.warnings
+    connection.close()
+    return FilePreview(
+        file.name, kind, None, file.columns, file.head, partitions, rejects[:100], kept, rejected, tuple(warnings)
+    )

@@ -1,0 +1,63 @@
+"""The command `percall`: what people, schedulers and pipelines run.
+
+Messages for people go to stderr, data to stdout. Exit codes: 0 fine, 1 a check did not hold, 2 bad usage or bad input.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warehouse.configuration import DEFAULT_STORE, Configuration, read_configuration
+from warehouse.errors import CheckFailed, PercallError
+
+app = typer.Typer(
+    name="percall",
+    help="What every AI call costs, and what it earns.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every command needs: the store's folder and the configuration."""
+
+    store: Path
+    configuration: Configuration
+    config_path: Path | None
+
+
+@app.callback()
+def _global(
+    context: typer.Context,
+    store: Annotated[Path, typer.Option(envvar="PERCALL_STORE", help="Folder of the store.")] = DEFAULT_STORE,
+    config: Annotated[
+        Path | None, typer.Option(envvar="PERCALL_CONFIG", help="Configuration file (default: percall.toml here).")
+    ] = None,
+) -> None:
+    context.obj = Context(store, read_configuration(config), config)
+
+
+def main() -> None:
+    """Entry point: runs the command and turns our errors into a sentence and an exit code."""
+    from operations import demo_command, export_command, load_command, serve_command
+
+    for module in (demo_command, serve_command, load_command, export_command):
+        module.register(app)
+    try:
+        app(standalone_mode=True)
+    except CheckFailed as error:
+        _stop(error, 1)
+    except PercallError as error:
+        _stop(error, 2)
+
+
+def _stop(error: Exception, code: int) -> None:
+    sys.stderr.write(f"percall: {error}\n")
+    raise SystemExit(code)

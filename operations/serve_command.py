@@ -1,0 +1,56 @@
+"""`percall serve`: the dashboard."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from operations.terminal import say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("serve")(serve)
+
+
+def serve(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501,
+    address: Annotated[
+        str, typer.Option(help="Address to listen on; loopback unless you say otherwise.")
+    ] = "127.0.0.1",
+) -> None:
+    """Run the dashboard and print its address."""
+    from warehouse.configuration import REPOSITORY
+    from warehouse.errors import InputError
+    from warehouse.store import Store
+
+    settings = context.obj
+    if Store(settings.store).current() is None:
+        say(
+            "The store is empty: `percall load PATH...` fills it with your files, `percall demo` with the demo company."
+        )
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise InputError(
+                f"cannot listen on {address}:{port} ({error.strerror}): choose another with --port"
+            ) from error
+    os.environ["PERCALL_STORE"] = str(Path(settings.store).resolve())
+    if settings.config_path:
+        os.environ["PERCALL_CONFIG"] = str(Path(settings.config_path).resolve())
+    shown = "localhost" if address in ("127.0.0.1", "::1", "0.0.0.0") else address  # noqa: S104 - shown, not bound
+    say(f"Percall is at http://{shown}:{port}")
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(REPOSITORY / "app.py"), "--server.port", str(port), "--server.address", address,
+        "--server.headless", "true",
+    ]  # fmt: skip
+    os.chdir(REPOSITORY)
+    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell
