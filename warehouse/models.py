@@ -158,3 +158,8 @@ _SPELLING: dict[str, Callable[[str], str]] = {
     "anthropic": _claude_dots,
     "fireworks": _fireworks,
 }
+
+
+def known_providers() -> frozenset[str]:
+    """The canonical names of all providers that the alias file knows."""
+    return frozenset(name for name in _names().providers.values() if name)

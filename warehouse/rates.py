@@ -120,9 +120,9 @@ class RateKey:
     processing: str = "standard"
 
 
-def units_per(token_class: str) -> Decimal:
+def units_per(kind: str) -> Decimal:
     """How many tokens (for "request": calls) an amount in `prices` is for."""
-    return Decimal(1000) if token_class == "request" else Decimal(1_000_000)
+    return Decimal(1000) if kind == "request" else Decimal(1_000_000)
 
 
 def resolve(rows: Iterable[PriceRow], keys: Sequence[RateKey], books: Sequence[str] = BOOK_ORDER) -> pa.Table:
