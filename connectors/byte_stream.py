@@ -105,11 +105,11 @@ class _Hashing(io.RawIOBase):
         return self._hash.hexdigest()
 
 
-def _unpacked(stream: BinaryIO, compression: str) -> _Readable:
+def _unpacked(stream: BinaryIO | io.RawIOBase, compression: str) -> _Readable:
     if compression == "gzip":
         return gzip.GzipFile(fileobj=stream)
     if compression == "zstd":
-        return pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")  # type: ignore[no-any-return]
+        return pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")
     return stream
 
 

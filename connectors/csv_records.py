@@ -18,7 +18,8 @@ from connectors.extraction import Reject
 DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_RECORDS = 200
 _LOOK_AHEAD_LINES = 20_000
-_SWALLOWED_LINES = 10
+SWALLOWED_LINES = 10
+"""From this many lines in one value, all with as many fields as the header, a quote was forgotten before them."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def _close(
         if rows == len(taken) and width > 2:
             rows += _is_row(line, parser.dialect, width)
         taken.append(line)
-        if rows >= _SWALLOWED_LINES and rows >= len(taken) - 1:
+        if rows >= SWALLOWED_LINES and rows >= len(taken) - 1:
             parser.is_open = True
             return False
     return True
@@ -232,10 +233,7 @@ def write_numbered(records: Iterable[Record], dialect: Dialect, out: TextIO) -> 
         if record.fault is not None:
             rejects.append(Reject(record.row, None, record.fault))
             continue
-        if record.plain is not None:
-            text = record.plain
-        else:
-            text = dialect.delimiter.join('"' + field.replace('"', '""') + '"' for field in record.fields)
+        text = record.plain or dialect.delimiter.join('"' + field.replace('"', '""') + '"' for field in record.fields)
         out.write(f"{record.row}{dialect.delimiter}{text}\n")
         kept += 1
         longest = max(longest, len(text))

@@ -10,9 +10,9 @@ rest is read from a cleaned copy that remembers every row's number.
 from __future__ import annotations
 
 import codecs
-import glob
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,17 +23,24 @@ from connectors import byte_stream, csv_records, json_records
 from connectors.byte_stream import Survey
 from connectors.csv_records import Dialect
 from connectors.extraction import Reject
+from connectors.paths import expand, manifests
 from warehouse.errors import InputError
+
+__all__ = [
+    "SourceFile",
+    "checksum",
+    "expand",
+    "inspect",
+    "manifests",
+    "quote_identifier",
+    "scan",
+    "sql_text",
+]
 
 HEAD_ROWS = 50
 NULL_WORDS = ("", "NULL", "null", "\\N")
 """What stands for "no value" in a CSV file."""
 
-_NO_DATA = {
-    ".md", ".rst", ".html", ".htm", ".pdf", ".png", ".jpg", ".jpeg", ".svg", ".py", ".sql", ".toml", ".yml", ".yaml",
-    ".ini", ".sh", ".log", ".xml", ".duckdb", ".sqlite", ".db", ".wal", ".sha256", ".md5", ".crc", ".lock", ".tmp",
-    ".part", ".xlsx",
-}  # fmt: skip
 _MANY = 1_000_000
 _DEFAULT = Dialect()
 
@@ -94,62 +101,6 @@ def quote_identifier(name: str) -> str:
 def sql_text(value: str) -> str:
     """A text literal, quoted for SQL."""
     return "'" + value.replace("'", "''") + "'"
-
-
-def expand(paths: Iterable[str | Path]) -> list[Path]:
-    """The data files that these files, folders (searched to the bottom) and globs name, each once, sorted within each
-    argument.
-
-    In folders and globs hidden files, manifests (see `manifests`) and what is plainly no data (documents, scripts,
-    empty
-    markers) are left out; a file named outright is always taken. Raises InputError when an argument names nothing.
-    """
-    found: dict[Path, None] = {}
-    for argument in paths:
-        path = Path(argument)
-        if path.is_file():
-            found[path] = None
-            continue
-        matches = [file for file in _candidates(path) if not _is_manifest(file) and _may_be_data(file)]
-        if not matches:
-            what = "the folder holds no data files" if path.is_dir() else "no such file or folder"
-            raise InputError(f"{what}; name CSV, JSON or Parquet files (plain, .gz or .zst)", file=str(path))
-        found.update(dict.fromkeys(matches))
-    if not found:
-        raise InputError("no files were named; give files, folders or patterns such as 'exports/*.parquet'")
-    return list(found)
-
-
-def manifests(paths: Iterable[str | Path]) -> list[Path]:
-    """The delivery manifests (`*manifest*.json`, files under `manifests/`) that lie in these folders or match these
-    globs, sorted."""
-    found: dict[Path, None] = {}
-    for argument in paths:
-        found.update(dict.fromkeys(file for file in _candidates(Path(argument)) if _is_manifest(file)))
-    return list(found)
-
-
-def _candidates(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = (
-            file for file in path.rglob("*") if not any(part.startswith(".") for part in file.relative_to(path).parts)
-        )
-    else:
-        files = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - the pattern may be absolute
-    everything: list[Path] = []
-    for file in sorted(files):
-        everything += _candidates(file) if file.is_dir() and not path.is_dir() else [file]
-    return [file for file in everything if file.is_file()]
-
-
-def _is_manifest(file: Path) -> bool:
-    return file.suffix.lower() == ".json" and (
-        "manifest" in file.name.lower() or file.parent.name.lower() == "manifests"
-    )
-
-
-def _may_be_data(file: Path) -> bool:
-    return file.suffix.lower() not in _NO_DATA and not file.name.startswith(("_", ".")) and file.stat().st_size > 0
 
 
 def inspect(path: Path, scratch: Path) -> SourceFile:
@@ -248,7 +199,8 @@ def _inspect_csv(file: SourceFile, survey: Survey, head: str, copy: Path) -> Sou
     file = replace(file, columns=columns, dialect=dialect)
     clean = survey.is_utf8 and not survey.has_nul and survey.longest_line <= byte_stream.LONGEST_LINE
     expected = survey.newlines + (not survey.ends_with_newline) - 1
-    if not (clean and _count(file) == expected):
+    found = _count(file) if clean else None
+    if found is None or (found != expected and _may_have_swallowed(file)):
         file = _salvage_csv(file, clean, copy)
     return replace(file, head=_head(file))
 
@@ -381,8 +333,8 @@ def _json_rows(file: SourceFile) -> str:
     size = min(max(16 << 20, file.longest + (1 << 16)), json_records.LONGEST_DOCUMENT)
     if file.numbered:
         return (
-            f"read_json({path}, format='newline_delimited', columns={{_row: 'BIGINT', json: 'JSON'}}, "
-            f"maximum_object_size={size}, compression={compression})"
+            f"read_csv({path}, auto_detect=false, header=false, columns={{'_row': 'BIGINT', 'json': 'JSON'}}, "
+            f"delim='\t', quote='', escape='', max_line_size={size}, compression={compression})"
         )
     if file.layout == "lines":
         rows = f"read_ndjson_objects({path}, ignore_errors=true, maximum_object_size={size}, compression={compression})"
@@ -404,6 +356,27 @@ def _count(file: SourceFile) -> int | None:
         except duckdb.Error:
             return None
     return int(row[0]) if row else None
+
+
+def _may_have_swallowed(file: SourceFile) -> bool:
+    """Whether some value holds so many lines that look like rows that a forgotten quote may have taken them in."""
+    width = len(file.columns)
+    if width < 3:
+        return False
+    delimiter = re.escape(file.dialect.delimiter)
+    pattern = sql_text(f"(\\n([^\\n]*{delimiter}){{{width - 1}}}[^\\n]*){{{csv_records.SWALLOWED_LINES},}}")
+    tests = (
+        f"(contains({name}, chr(10)) AND regexp_matches({name}, {pattern}))"
+        for name in map(quote_identifier, file.columns)
+    )
+    with duckdb.connect() as connection:
+        try:
+            row = connection.execute(
+                f"SELECT true FROM {_csv_rows(file)} WHERE {' OR '.join(tests)} LIMIT 1"
+            ).fetchone()
+        except duckdb.Error:
+            return True
+    return row is not None
 
 
 def _head(file: SourceFile) -> tuple[dict[str, object], ...]:

@@ -16,6 +16,7 @@ LONGEST_DOCUMENT = 256 << 20
 
 _MARK = re.compile(r'["{}\[\]]')
 _STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_BLANKS = str.maketrans("\r\n\t", "   ")
 NOT_JSON = "the record is not valid JSON; it was cut or edited: export it again"
 NOT_OBJECT = "the record is no JSON object ({...}); give one object per call or row"
 _NOT_UTF8 = "the record is not UTF-8; save the file as UTF-8 and load it again"
@@ -33,12 +34,13 @@ def is_one_per_line(head: str, newlines: int) -> bool:
     if "\n" not in start:
         return newlines > 1
     try:
-        json.JSONDecoder().raw_decode(start)
+        _, end = json.JSONDecoder().raw_decode(start)
     except (ValueError, RecursionError):
         filled = [line for line in start.split("\n")[:1000] if line.strip()]
         objects = [line for line in filled if line.startswith("{")]
         return len(objects) == len(filled) or any(parsed(line) is not None for line in objects)
-    return False
+    after = start[end:].partition("\n")[0].strip()
+    return "\n" not in start[:end] and bool(after) and after[0] not in "{["
 
 
 def parsed(text: str) -> dict[str, object] | None:
@@ -118,7 +120,7 @@ def _encodes(text: str) -> bool:
 
 
 def write_numbered(records: Iterable[tuple[int, str, str | None]], out: TextIO) -> tuple[int, int, list[Reject]]:
-    """Writes `{"_row": n, "json": record}` lines: (rows written, length of the longest in characters, what was left
+    """Writes lines of a row number, a tab and the record: (rows written, length of the longest in characters, what was left
     out)."""
     kept, longest = 0, 0
     rejects: list[Reject] = []
@@ -126,8 +128,8 @@ def write_numbered(records: Iterable[tuple[int, str, str | None]], out: TextIO) 
         if fault is not None:
             rejects.append(Reject(row, None, fault))
             continue
-        line = text.replace("\r", " ").replace("\n", " ")  # raw line ends are only ever between JSON tokens
-        out.write(f'{{"_row":{row},"json":{line}}}\n')
+        line = text.translate(_BLANKS)  # these are only ever between JSON's tokens
+        out.write(f"{row}\t{line}\n")
         kept += 1
         longest = max(longest, len(line))
     return kept, longest, rejects
