@@ -360,14 +360,12 @@ def test_any_table_in_any_dialect_comes_back(table, delimiter, quoting, end):
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.binary(max_size=300).map(lambda body: b"a,b,c\n1,2,3\n" + body + b"\n4,5,6\n"))
-def test_any_bytes_in_the_middle_lose_neither_neighbour(content):
+@given(st.binary(max_size=60))
+def test_any_bytes_in_the_middle_lose_none_of_the_rows_around(body):
     with tempfile.TemporaryDirectory() as folder:
-        if content.count(b"\0") + content.decode("utf-8", "replace").count("\ufffd") > 20:
-            return
-        file = look(Path(folder), content)
+        file = look(Path(folder), b"a,b,c\n" + b"1,2,3\n" * 300 + body + b"\n4,5,6\n")
         found = rows(file)
-    assert found[0] == (1, "1", "2", "3")
+    assert found[:300] == [(i, "1", "2", "3") for i in range(1, 301)]
     assert found[-1][1:] == ("4", "5", "6")
     numbers = [row[0] for row in found] + [reject.row for reject in file.rejects]
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
