@@ -4,9 +4,12 @@ Where a bill covers a provider's model usage on a day, the bill is the ledger an
 none does, the traces are the ledger and marked estimated. Never both in one total (the design's ledger rule).
 
 A provider's bill covers, in each billing month, the days from its first to its last charge for model usage (categories "LLM API" and
-"Embedding"). Each billed amount of a (provider, day, category, model) is split over the traced calls of the same key in proportion to
-their traced cost; a line that names no model is split over all traced calls of its provider, day and category. What has no traced
-call to go to stays on a row without feature, `allocation` = "not traced".
+"Embedding"), for the accounts that it names; a call that names another account is not covered. Days are those by which the bill was
+cut: UTC days for lines of a day or more, days of the reporting time zone for shorter ones.
+
+A line that names a feature is that feature's. Every other line for model usage is split over the traced calls of its provider, account
+and days (of its model, where it names one, else of its category) in proportion to their traced cost; the tags that the line has
+stand, the calls fill in the others. What has no traced cost to go to stays on the line's own row, `allocation` = "not traced".
 """
 
 from __future__ import annotations
@@ -19,54 +22,55 @@ from warehouse.schema import DIMENSIONS
 
 MODEL_CATEGORIES = ("LLM API", "Embedding")
 AMOUNTS = ("billed", "effective", "list")
+UNKNOWNS = ("effective_unknown", "list_unknown")
 MONEY = "decimal(38, 12)"
+
+_LINE_KEYS = (
+    "date", "covered_to", "whole_days", "category", "provider", "service", "model", "account", "sub_account", "currency", "source",
+    "is_final", "is_credit", *DIMENSIONS,
+)  # fmt: skip
 
 
 def ledger(warehouse: Warehouse) -> ir.Table:
     """The ledger as a table, computed once per open snapshot.
 
-    Grain: date, category, provider, service, model, account, currency, the five dimensions, source, ledger, allocation, is_final.
-    Columns beside these: `billed`, `effective`, `list` in `currency` (exact; NULL: not known), `calls` (traced calls on the row),
+    Grain: date, category, provider, service, model, account, currency, the five dimensions, source, ledger, allocation, is_final,
+    is_credit. Columns beside these: `billed`, `effective`, `list` in `currency` (exact sums of what is known; NULL: nothing is),
+    `effective_unknown` and `list_unknown` (billing lines without that cost), `calls` (traced calls on the row) and
     `unpriced_calls`. `ledger` is "bill" or "traces" (estimated); `allocation` is "direct" (the line or call itself names the feature or
-    has none to name), "by traces" (a billed amount split by traced cost) or "not traced".
+    has none to name), "by traces" (a billed amount split by traced cost) or "not traced". `is_credit` marks credits of the bill, so
+    that unit costs can be taken gross of them. Rows without any money carry the calls behind billed amounts.
     """
     if warehouse.has_table("ledger_daily"):
         return warehouse.table("ledger_daily")
     return warehouse.materialise("ledger_daily", _ledger_expression(warehouse))
 
 
+def unknown_costs(rows: ir.Table, basis: str) -> ir.IntegerColumn:
+    """How many costs of this basis each ledger row lacks: unpriced calls where the traces are the ledger, else billing lines."""
+    calls = (rows.ledger == "traces").ifelse(rows.unpriced_calls, 0)
+    return calls if basis == "billed" else calls + rows[f"{basis}_unknown"]
+
+
 def call_category(calls: ir.Table) -> ir.StringValue:
     """Cost category of model calls: embeddings apart from everything else."""
-    return calls.operation.isin(["embeddings", "embedding"]).ifelse("Embedding", "LLM API")
+    return calls.operation.isin(["embeddings", "embedding"]).fill_null(False).ifelse("Embedding", "LLM API")
 
 
 def _ledger_expression(warehouse: Warehouse) -> ir.Table:
-    charges = warehouse.table("charges_daily")
-    calls = warehouse.table("calls_daily")
-    traced = _traced(calls)
-    coverage = _coverage(charges)
-    model_lines, other_lines = _billed(charges)
-    untagged = model_lines.filter(model_lines.feature.isnull())
-    tagged = model_lines.filter(model_lines.feature.notnull())
-    covered = (
-        traced.inner_join(coverage, ["provider", "month"])
-        .filter(lambda t: (t.date >= t.first_day) & (t.date <= t.last_day))
-        .drop("first_day", "last_day")
-    )
-    uncovered = (
-        traced.left_join(coverage, ["provider", "month"])
-        .filter(lambda t: t.first_day.isnull() | (t.date < t.first_day) | (t.date > t.last_day))
-        .drop("first_day", "last_day", "provider_right", "month_right")
-    )
+    lines = _lines(warehouse.table("charges_daily"))
+    traced = _traced(warehouse.table("calls_daily"), lines)
+    covered, uncovered = traced.filter(traced.is_covered), traced.filter(~traced.is_covered)
+    shared = lines.category.isin(MODEL_CATEGORIES).fill_null(False) & lines.feature.isnull()
     return ibis.union(
-        _columns(other_lines, "bill", "direct"),
-        _columns(tagged, "bill", "direct"),
-        _split(untagged, covered),
+        _columns(lines.filter(~shared), "bill", "direct"),
+        *_split(lines.filter(shared), covered),
         _call_counts(covered),
         _columns(
             uncovered.mutate(
-                service=uncovered.model, account=uncovered.billing_account_id, currency=ibis.literal("USD"), is_final=ibis.literal(False),
-                billed=uncovered.cost, effective=uncovered.cost, list=uncovered.cost,
+                service=uncovered.model, account=uncovered.billing_account_id, currency=ibis.literal("USD"),
+                is_final=ibis.literal(False), is_credit=ibis.literal(False),
+                **dict.fromkeys(AMOUNTS, uncovered.cost), **_none(UNKNOWNS),
             ),
             "traces",
             "direct",
@@ -74,89 +78,187 @@ def _ledger_expression(warehouse: Warehouse) -> ir.Table:
     )  # fmt: skip
 
 
-def _traced(calls: ir.Table) -> ir.Table:
-    keys = ["date", "provider", "billing_account_id", "model", "source", *DIMENSIONS]
-    return (
-        calls.mutate(category=call_category(calls))
-        .group_by([*keys, "category"])
-        .agg(cost=lambda t: t.cost.sum().cast(MONEY), calls=lambda t: t.calls.sum(), unpriced_calls=lambda t: t.unpriced_calls.sum())
-        .mutate(month=lambda t: t.date.truncate("M"))
-    )
-
-
-def _coverage(charges: ir.Table) -> ir.Table:
-    lines = charges.filter(
-        charges.x_CostCategory.isin(MODEL_CATEGORIES) & charges.ChargeCategory.isin(["Usage", "Purchase"])
-    )
-    return (
-        lines.mutate(month=lines.date.truncate("M"))
-        .group_by(["provider", "month"])
-        .agg(first_day=lambda t: t.date.min(), last_day=lambda t: ibis.greatest(t.date, t.covered_to).max())
-    )
-
-
-def _billed(charges: ir.Table) -> tuple[ir.Table, ir.Table]:
+def _lines(charges: ir.Table) -> ir.Table:
+    """Billing lines by what tells them apart here, with sums of what is known and the number of lines where it is not."""
+    days = charges.whole_days
     keys = {
-        "date": charges.date, "category": charges.x_CostCategory, "provider": charges.provider, "service": charges.ServiceName,
-        "model": charges.x_Model, "account": charges.BillingAccountId, "currency": charges.BillingCurrency,
-        "source": charges.x_Source, "is_final": charges.is_final,
+        "date": charges.date, "covered_to": ibis.greatest(charges.date, days.ifelse(charges.covered_to, charges.date)),
+        "whole_days": days, "category": charges.x_CostCategory, "provider": charges.provider, "service": charges.ServiceName,
+        "model": charges.x_Model, "account": charges.BillingAccountId, "sub_account": charges.SubAccountId,
+        "currency": charges.BillingCurrency, "source": charges.x_Source, "is_final": charges.is_final,
+        "is_credit": (charges.ChargeCategory == "Credit").fill_null(False),
+        "is_usage": charges.ChargeCategory.isin(["Usage", "Purchase"]).fill_null(False),
     } | {name: charges[name] for name in DIMENSIONS}  # fmt: skip
-    lines = charges.group_by(**keys).agg(
-        billed=charges.billed.sum().cast(MONEY),
-        effective=(charges.effective_unknown.sum() > 0).ifelse(ibis.null(MONEY), charges.effective.sum().cast(MONEY)),
-        list=(charges.list_unknown.sum() > 0).ifelse(ibis.null(MONEY), charges.list.sum().cast(MONEY)),
-    )
-    lines = lines.mutate(calls=ibis.literal(0, "int64"), unpriced_calls=ibis.literal(0, "int64"))
-    is_model = lines.category.isin(MODEL_CATEGORIES)
-    return lines.filter(is_model), lines.filter(~is_model)
+    sums = {name: charges[name].sum().cast(MONEY) for name in AMOUNTS}
+    unknown = {name: charges[name].sum().cast("int64") for name in UNKNOWNS}
+    return charges.group_by(**keys).agg(**sums, **unknown).mutate(**_none(("calls", "unpriced_calls")))
 
 
-def _split(lines: ir.Table, traced: ir.Table) -> ir.Table:
-    """Split billed lines over traced calls of the same provider, day, category (and model, where the line names one)."""
-    lines = lines.drop(*DIMENSIONS, "calls", "unpriced_calls").mutate(line=ibis.row_number().over(order_by=[
-        lines.date, lines.category, lines.provider, lines.service, lines.model, lines.account, lines.currency, lines.source,
-        lines.is_final, *[lines[name] for name in DIMENSIONS],
-    ]))  # fmt: skip
-    weights = (
-        traced.filter(traced.cost > 0)
-        .group_by(["date", "provider", "category", "model", *DIMENSIONS])
-        .agg(weight=lambda t: t.cost.sum().cast("float64"))
-        .rename(traced_model="model")
+def _coverage(lines: ir.Table, whole_days: bool) -> ir.Table:
+    """First and last day per provider and month on which its bill charges for model usage, in lines cut by one kind of day."""
+    usage = lines.filter(
+        lines.category.isin(MODEL_CATEGORIES), lines.is_usage, lines.whole_days == ibis.literal(whole_days)
     )
-    matched = lines.inner_join(weights, ["date", "provider", "category"])
-    matched = matched.filter(matched.model.isnull() | (matched.model == matched.traced_model))
-    window = ibis.window(group_by="line")
-    order = ibis.window(group_by="line", order_by=[ibis.desc("weight"), "traced_model", *DIMENSIONS])
-    matched = matched.mutate(share=matched.weight / matched.weight.sum().over(window), position=ibis.row_number().over(order))
-    parts = matched.mutate(**{f"part_{name}": (matched[name].cast("float64") * matched.share).cast(MONEY) for name in AMOUNTS})
-    # Rounding leaves a difference in the twelfth decimal: the largest part takes it, so that the parts are the whole.
-    rest = {
-        name: (parts.position == 0).ifelse(
-            parts[f"part_{name}"] + (parts[name] - parts[f"part_{name}"].sum().over(window)), parts[f"part_{name}"]
+    return (
+        usage.mutate(month=usage.date.truncate("M"))
+        .group_by(["provider", "month"])
+        .agg(
+            first_day=lambda t: t.date.min(),
+            last_day=lambda t: t.covered_to.max(),
+            names_accounts=lambda t: (t.account.count() + t.sub_account.count()) > 0,
+            bill_currency=lambda t: t.currency.max(),
+        )
+    )
+
+
+def _billed_accounts(lines: ir.Table) -> ir.Table:
+    """Accounts, payers and members, that each provider's bills name for model usage, by month."""
+    usage = lines.filter(lines.category.isin(MODEL_CATEGORIES), lines.is_usage)
+    usage = usage.mutate(month=usage.date.truncate("M"))
+    payers = usage.select("provider", "month", billed_account=usage.account)
+    members = usage.select("provider", "month", billed_account=usage.sub_account)
+    both = payers.union(members)
+    return both.filter(both.billed_account.notnull()).distinct()
+
+
+def _traced(calls: ir.Table, lines: ir.Table) -> ir.Table:
+    """Traced calls by day and what tells them apart here, each marked whether a bill covers it."""
+    keys = ["date", "utc_date", "provider", "billing_account_id", "model", "source", "category", *DIMENSIONS]
+    traced = (
+        calls.mutate(category=call_category(calls))
+        .group_by(keys)
+        .agg(
+            cost=lambda t: t.cost.sum().cast(MONEY),
+            calls=lambda t: t.calls.sum().cast("int64"),
+            unpriced_calls=lambda t: t.unpriced_calls.sum().cast("int64"),
+        )
+    )
+    accounts = _billed_accounts(lines)
+    found: list[ir.BooleanValue] = []
+    for whole_days, day in ((True, "utc_date"), (False, "date")):
+        coverage = _coverage(lines, whole_days)
+        month = traced[day].truncate("M")
+        traced = traced.left_join(coverage, [traced.provider == coverage.provider, month == coverage.month])
+        traced = traced.drop("provider_right", "month")
+        account = accounts
+        month = traced[day].truncate("M")
+        traced = traced.left_join(
+            account,
+            [
+                traced.provider == account.provider,
+                month == account.month,
+                traced.billing_account_id == account.billed_account,
+            ],
+        ).drop("provider_right", "month")
+        own_account = (
+            traced.billing_account_id.isnull()
+            | ~traced.names_accounts.fill_null(False)
+            | traced.billed_account.notnull()
+        )
+        is_covered = (traced[day].between(traced.first_day, traced.last_day) & own_account).fill_null(False)
+        name = f"covered_{day}"
+        traced = traced.mutate(
+            **{
+                name: is_covered,
+                f"currency_{day}": is_covered.ifelse(traced.bill_currency, ibis.null("string")),
+            }
+        ).drop("first_day", "last_day", "names_accounts", "billed_account", "bill_currency")
+        found.append(traced[name])
+    return traced.mutate(
+        is_covered=traced.covered_utc_date | traced.covered_date,
+        currency=ibis.coalesce(traced.currency_utc_date, traced.currency_date),
+    )
+
+
+def _split(lines: ir.Table, covered: ir.Table) -> tuple[ir.Table, ir.Table]:
+    """Billed lines split over traced calls, and the lines that found none.
+
+    Shares are computed as binary fractions and rounded to the twelfth decimal; the largest part takes the difference, so that the
+    parts of a line are the line.
+    """
+    lines = lines.mutate(line=ibis.row_number().over(order_by=[lines[name] for name in (*_LINE_KEYS, "is_usage")]))
+    priced = covered.filter(covered.cost > 0)
+    by_day = [
+        priced.group_by(
+            day=priced[day], whole_days=ibis.literal(whole_days), traced_provider=priced.provider, traced_category=priced.category,
+            traced_model=priced.model, traced_account=priced.billing_account_id,
+            **{f"traced_{name}": priced[name] for name in DIMENSIONS},
+        ).agg(weight=priced.cost.sum())
+        for whole_days, day in ((True, "utc_date"), (False, "date"))
+    ]  # fmt: skip
+    weights = by_day[0].union(by_day[1])
+    first, last = lines.date.cast("timestamp"), lines.covered_to.cast("timestamp")
+    days = lines.select(
+        "line", "provider", "category", "model", "account", "sub_account", "whole_days",
+        day=ibis.range(first, last + ibis.interval(days=1), ibis.interval(days=1)).unnest(),
+    )  # fmt: skip
+    days = days.mutate(day=days.day.cast("date"))
+    pairs = days.inner_join(
+        weights,
+        [
+            days.provider == weights.traced_provider,
+            days.whole_days == weights.whole_days,
+            days.day == weights.day,
+            ((days.model == weights.traced_model) | (days.model.isnull() & (days.category == weights.traced_category))),
+            (
+                weights.traced_account.isnull()
+                | (days.account.isnull() & days.sub_account.isnull())
+                | (weights.traced_account == days.account)
+                | (weights.traced_account == days.sub_account)
+            ).fill_null(False),
+        ],
+    )
+    traced_keys = ["traced_model", *(f"traced_{name}" for name in DIMENSIONS)]
+    pairs = pairs.group_by(["line", *traced_keys]).agg(weight=lambda t: t.weight.sum().cast(MONEY))
+    matched = pairs.inner_join(lines, "line")
+    whole = ibis.window(group_by=matched.line)
+    order = ibis.window(
+        group_by=matched.line, order_by=[ibis.desc(matched.weight), *(matched[name] for name in traced_keys)]
+    )
+    share = matched.weight.cast("float64") / matched.weight.sum().over(whole).cast("float64")
+    parts = matched.mutate(position=ibis.row_number().over(order), share=share)
+    parts = parts.mutate(
+        **{f"part_{name}": (parts[name].cast("float64") * parts.share).cast(MONEY) for name in AMOUNTS}
+    )
+    is_first = parts.position == 0
+    whole = ibis.window(group_by=parts.line)
+    exact = {
+        name: (
+            parts[f"part_{name}"]
+            + is_first.ifelse(parts[name] - parts[f"part_{name}"].sum().over(whole), ibis.literal(0).cast(MONEY))
         ).cast(MONEY)
         for name in AMOUNTS
-    }  # fmt: skip
-    split = parts.mutate(**rest).mutate(model=parts.traced_model, calls=ibis.literal(0, "int64"), unpriced_calls=ibis.literal(0, "int64"))
-    alone = lines.anti_join(matched, "line").mutate(
-        calls=ibis.literal(0, "int64"), unpriced_calls=ibis.literal(0, "int64"), **{name: ibis.null("string") for name in DIMENSIONS}
+    }
+    split = parts.mutate(
+        **exact,
+        **{name: is_first.ifelse(parts[name], 0) for name in UNKNOWNS},
+        **{name: ibis.coalesce(parts[name], parts[f"traced_{name}"]) for name in DIMENSIONS},
+        model=parts.traced_model,
     )
-    return _columns(split, "bill", "by traces").union(_columns(alone, "bill", "not traced"))
+    return _columns(split, "bill", "by traces"), _columns(lines.anti_join(pairs, "line"), "bill", "not traced")
 
 
 def _call_counts(covered: ir.Table) -> ir.Table:
     """Rows without money that carry the number of calls behind billed amounts."""
-    nothing = ibis.null(MONEY)
     return _columns(
-        covered.mutate(service=covered.model, account=covered.billing_account_id, currency=ibis.literal("USD"), is_final=ibis.literal(True),
-                       billed=nothing, effective=nothing, list=nothing),
-        "bill", "by traces",
+        covered.mutate(
+            service=ibis.null("string"), account=covered.billing_account_id, is_final=ibis.null("boolean"),
+            is_credit=ibis.literal(False), **dict.fromkeys(AMOUNTS, ibis.null(MONEY)), **_none(UNKNOWNS),
+        ),
+        "bill",
+        "by traces",
     )  # fmt: skip
+
+
+def _none(names: tuple[str, ...]) -> dict[str, ir.IntegerScalar]:
+    return {name: ibis.literal(0, "int64") for name in names}
 
 
 def _columns(table: ir.Table, ledger_name: str, allocation: str) -> ir.Table:
     return table.select(
         "date", "category", "provider", "service", "model", "account", "currency", *DIMENSIONS, "source",
-        ledger=ibis.literal(ledger_name), allocation=ibis.literal(allocation), is_final=table.is_final,
-        billed=table.billed.cast(MONEY), effective=table.effective.cast(MONEY), list=table.list.cast(MONEY),
-        calls=table.calls.cast("int64"), unpriced_calls=table.unpriced_calls.cast("int64"),
+        ledger=ibis.literal(ledger_name), allocation=ibis.literal(allocation), is_final=table.is_final, is_credit=table.is_credit,
+        **{name: table[name].cast(MONEY) for name in AMOUNTS},
+        # Through a decimal, because Ibis takes a sum of integers for 64 bits, where DuckDB makes it 128, and drops the cast.
+        **{name: table[name].cast("decimal(38, 0)").cast("int64") for name in (*UNKNOWNS, "calls", "unpriced_calls")},
     )  # fmt: skip

@@ -33,7 +33,9 @@ class Warehouse:
     `decimal.Decimal`, dates are `datetime.date`); `materialise` keeps the answer of an expression as a further table.
     """
 
-    def __init__(self, store: Store, snapshot: Snapshot | None, configuration: Configuration, threads: int | None = None) -> None:
+    def __init__(
+        self, store: Store, snapshot: Snapshot | None, configuration: Configuration, threads: int | None = None
+    ) -> None:
         self.configuration = configuration
         self.snapshot = snapshot
         self._lock = threading.RLock()
@@ -65,7 +67,9 @@ class Warehouse:
         for position, file in enumerate(files):
             path = store.facts / file.name
             if not path.exists():
-                raise StoreError(f"{path} is missing: restore the store from a back-up, or load the files into a new store")
+                raise StoreError(
+                    f"{path} is missing: restore the store from a back-up, or load the files into a new store"
+                )
             aliases[file.name] = f"f{position}"
             self.connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS f{position} (READ_ONLY)")
         for table in MONTHLY_TABLES:
@@ -107,7 +111,9 @@ class Warehouse:
                 return True
             row = (
                 self.connection.cursor()
-                .execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ? AND database_name = 'memory'", [name])
+                .execute(
+                    "SELECT count(*) FROM duckdb_tables() WHERE table_name = ? AND database_name = 'memory'", [name]
+                )
                 .fetchone()
             )
             return bool(row and row[0])
@@ -125,12 +131,12 @@ class Warehouse:
         return str(ibis.to_sql(expression, dialect=DIALECT))
 
     def arrow(self, expression: ir.Expr) -> pa.Table:
-        """The answer as an Arrow table, with exact types."""
-        return self.connection.cursor().sql(self.sql(expression)).to_arrow_table()
+        """The answer as an Arrow table, with exact types: money is decimal, counts are int64."""
+        return _counts_as_integers(self.connection.cursor().sql(self.sql(expression)).to_arrow_table())
 
     def frame(self, expression: ir.Expr) -> pd.DataFrame:
-        """The answer as a pandas frame: decimals and dates are exact Python objects, NULL is None or NaN."""
-        return self.arrow(expression).to_pandas()
+        """The answer as a pandas frame: decimals, dates and counts beside a NULL are exact Python objects, NULL is None or NaN."""
+        return self.arrow(expression).to_pandas(integer_object_nulls=True)
 
     def row(self, expression: ir.Table) -> dict[str, Any]:
         """The one row of an expression as a dict."""
@@ -164,6 +170,14 @@ class Warehouse:
             .fetchall()
         )
         return [row[0] for row in rows]
+
+
+def _counts_as_integers(table: pa.Table) -> pa.Table:
+    """Counts as int64: DuckDB sums integers into 128 bits, which Arrow only has as a decimal without digits after the point."""
+    for position, column in enumerate(table.schema):
+        if pa.types.is_decimal(column.type) and column.type.scale == 0:
+            table = table.set_column(position, column.name, table.column(position).cast(pa.int64()))
+    return table
 
 
 def open_current(path: Path, configuration: Configuration, threads: int | None = None) -> Warehouse:

@@ -28,14 +28,19 @@ def local_date(column: str, zone: str) -> str:
     return f"CAST(({column} AT TIME ZONE 'UTC') AT TIME ZONE '{zone}' AS DATE)"
 
 
+WHOLE_DAYS = "date_diff('second', ChargePeriodStart, coalesce(ChargePeriodEnd, ChargePeriodStart)) >= 86400"
+"""SQL for whether a billing line covers a day or more, so that the provider itself cut its days, in UTC."""
+
+
 def charge_date(zone: str) -> str:
     """SQL for the day of a billing line.
 
     Lines of less than a day are cut in the reporting time zone. A line that covers a day or more was cut by the provider already, in
     UTC, and keeps its calendar date: moving it would put whole days into the wrong month.
     """
-    whole_days = "date_diff('second', ChargePeriodStart, coalesce(ChargePeriodEnd, ChargePeriodStart)) >= 86400"
-    return f"CASE WHEN {whole_days} THEN CAST(ChargePeriodStart AS DATE) ELSE {local_date('ChargePeriodStart', zone)} END"
+    return (
+        f"CASE WHEN {WHOLE_DAYS} THEN CAST(ChargePeriodStart AS DATE) ELSE {local_date('ChargePeriodStart', zone)} END"
+    )
 
 
 PROVIDER_NAMES = (
@@ -51,7 +56,9 @@ PROVIDER_NAMES = (
 def provider_id() -> str:
     """SQL for the provider id, as traces write it, of a billing line."""
     name = "lower(coalesce(ServiceProviderName, InvoiceIssuerName))"
-    cases = " ".join(f"WHEN regexp_matches({name}, '{pattern}') THEN '{provider}'" for pattern, provider in PROVIDER_NAMES)
+    cases = " ".join(
+        f"WHEN regexp_matches({name}, '{pattern}') THEN '{provider}'" for pattern, provider in PROVIDER_NAMES
+    )
     return f"CASE {cases} ELSE {name} END"
 
 
@@ -65,13 +72,14 @@ def tag_value(keys: tuple[str, ...]) -> str:
 def calls_daily(configuration: Configuration, calls: str = "calls") -> str:
     """SELECT for `calls_daily`: one row per day and CALL_KEYS with calls, tokens by class, costs, conversions and revenue.
 
+    `date` is the day in the reporting time zone, `utc_date` the day in UTC, by which bills of whole days are cut.
     `cost` sums what is known; `unpriced_calls` counts the calls whose cost is not. `usage_calls` reported their tokens.
     """
     day = local_date("started_at", configuration.reporting_time_zone)
     tokens = ", ".join(f"CAST(sum({name}) AS BIGINT) AS {name}" for name in TOKEN_CLASSES)
     any_token = "coalesce(" + ", ".join(TOKEN_CLASSES) + ")"
     return f"""
-        SELECT {day} AS date, {", ".join(CALL_KEYS)},
+        SELECT {day} AS date, CAST(started_at AS DATE) AS utc_date, {", ".join(CALL_KEYS)},
             count(*) AS calls,
             count({any_token}) AS usage_calls,
             {tokens},
@@ -101,12 +109,15 @@ def user_days(configuration: Configuration, calls: str = "calls") -> str:
 def charges_daily(configuration: Configuration, charges: str = "charges") -> str:
     """SELECT for `charges_daily`: one row per day, CHARGE_KEYS, provider id, tags and finality with exact sums by cost basis.
 
+    `whole_days` says that the line covers a day or more, so that its `date` is a day in UTC; `covered_to` is its last day in UTC.
+
     Excluded lines (split-cost detail) are left out. `effective_unknown` and `list_unknown` count lines without that cost.
     """
     dimensions = ", ".join(f"{tag_value(configuration.tag_keys[name])} AS {name}" for name in DIMENSIONS)
     return f"""
         SELECT {charge_date(configuration.reporting_time_zone)} AS date, {", ".join(CHARGE_KEYS)},
             {provider_id()} AS provider, {dimensions}, InvoiceId IS NOT NULL AS is_final,
+            coalesce({WHOLE_DAYS}, false) AS whole_days,
             count(*) AS lines,
             sum(BilledCost) AS billed, sum(EffectiveCost) AS effective, sum(ListCost) AS list, sum(ContractedCost) AS contracted,
             count(*) FILTER (EffectiveCost IS NULL) AS effective_unknown,
