@@ -74,18 +74,21 @@ def genai_price_rows() -> tuple[PriceRow, ...]:
 
 
 def _rows_of(seller: Provider, maker: Provider, taken: set[str]) -> Iterator[PriceRow]:
-    """Rows for the models of `maker` as `seller` sells them, under ids that are not yet `taken`."""
+    """Rows for the models of `maker` as `seller` sells them, under ids that are not yet `taken`.
+
+    Where two models have the same canonical id, the one that goes by that very name has it.
+    """
+    chosen: dict[str, tuple[bool, ModelInfo]] = {}
     for model, names in _names(maker):
-        ids = {_id(seller.id, name) for name in names} - taken
-        taken |= ids
-        amounts = list(_dated_amounts(model, standard_only=seller is not maker))
-        for model_id in sorted(ids):
-            for kind, processing, tier, amount, start, end in amounts:
-                yield PriceRow(GENAI_PRICES, seller.id, model_id, kind, processing, tier, amount, "USD", start, end)
-
-
-def _id(provider: str, name: str) -> str:
-    return canonical_model(provider, name)[1]
+        for name in names:
+            model_id = canonical_model(seller.id, name)[1]
+            exact = name == model_id
+            if model_id not in taken and (model_id not in chosen or (exact and not chosen[model_id][0])):
+                chosen[model_id] = (exact, model)
+    taken.update(chosen)
+    for model_id, (_, model) in chosen.items():
+        for kind, processing, tier, amount, start, end in _dated_amounts(model, standard_only=seller is not maker):
+            yield PriceRow(GENAI_PRICES, seller.id, model_id, kind, processing, tier, amount, "USD", start, end)
 
 
 def _names(provider: Provider) -> Iterable[tuple[ModelInfo, list[str]]]:

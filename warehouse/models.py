@@ -17,6 +17,7 @@ from warehouse.configuration import DATA
 ALIASES = DATA / "model_aliases.toml"
 
 _DATE = re.compile(r"[-@](?:20\d{2}-[01]\d-[0-3]\d|20\d{2}[01]\d[0-3]\d)$")
+_BEDROCK_REVISION = re.compile(r"(?::\d+)?(?::\d+k|:mm)?$")
 _BEDROCK_VERSION = re.compile(r"(?:-v\d+)?(?::\d+)?(?::\d+k|:mm)?$")
 _BEDROCK_GEOGRAPHY = re.compile(
     r"^(global|regional|us|us-gov|eu|apac|ap|jp|au|ca|in|sa|uk|mx|me|af|il)\.(?=[a-z0-9-]+\.)"
@@ -35,7 +36,8 @@ class _Names:
     hosts: frozenset[str]
     guess: tuple[tuple[str, str], ...]
     keep_dated: frozenset[str]
-    bedrock_regional: tuple[str, ...]
+    bedrock_global: tuple[str, ...]
+    bedrock_versioned: tuple[str, ...]
     models: dict[str, dict[str, str]]
 
 
@@ -47,7 +49,8 @@ def _names() -> _Names:
         hosts=frozenset(raw["hosts"]["names"]),
         guess=tuple((pattern, entry["provider"]) for entry in raw["guess"] for pattern in entry["patterns"]),
         keep_dated=frozenset(raw["dated"]["keep"]),
-        bedrock_regional=tuple(raw["bedrock"]["regional"]),
+        bedrock_global=tuple(raw["bedrock"]["global"]),
+        bedrock_versioned=tuple(raw["bedrock"]["versioned"]),
         models=raw["models"],
     )
 
@@ -93,9 +96,9 @@ def _identify(provider: str | None, model_raw: str) -> tuple[str | None, str]:
         prefix = names.providers.get(head)
         if prefix is None or not rest or (owner in names.hosts and prefix != owner):
             break
-        owner = prefix or owner
         model = rest
-        if prefix and prefix in names.hosts:
+        if prefix:
+            owner = prefix
             break
     if owner is None:
         owner = next((who for pattern, who in names.guess if fnmatchcase(model, pattern)), None)
@@ -105,7 +108,7 @@ def _identify(provider: str | None, model_raw: str) -> tuple[str | None, str]:
 
 def _undated(owner: str | None, model: str) -> str:
     names = _names()
-    if model in names.keep_dated:
+    if model.rsplit("/", 1)[-1] in names.keep_dated:
         return model
     plain = _DATE.sub("", model) or model
     return names.models.get(owner or "", {}).get(plain, plain)
@@ -126,12 +129,12 @@ def _bedrock(model: str) -> str:
     bare = model[geography.end() :] if geography else model
     vendor = _BEDROCK_VENDOR.match(bare)
     if vendor:
-        bare = _BEDROCK_VERSION.sub("", bare[vendor.end() :])
+        bare = bare[vendor.end() :]
+        versioned = any(fnmatchcase(bare, pattern) for pattern in _names().bedrock_versioned)
+        bare = (_BEDROCK_REVISION if versioned else _BEDROCK_VERSION).sub("", bare)
         plain = _DATE.sub("", bare)
-        premium = any(fnmatchcase(plain, pattern) for pattern in _names().bedrock_regional)
-        if premium and not (geography and geography.group(1) == "global"):
-            return f"regional.{bare}"
-        return bare
+        apart = any(fnmatchcase(plain, pattern) for pattern in _names().bedrock_global)
+        return f"global.{bare}" if apart and geography and geography.group(1) == "global" else bare
     return model
 
 
