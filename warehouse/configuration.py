@@ -40,7 +40,14 @@ class Configuration:
         }
     )
     usual_lag_days: dict[str, int] = field(
-        default_factory=lambda: {"aws-cur": 2, "focus": 2, "gcp-export": 2, "litellm": 0, "langfuse-export": 0, "calls": 0}
+        default_factory=lambda: {
+            "aws-cur": 2,
+            "focus": 2,
+            "gcp-export": 2,
+            "litellm": 0,
+            "langfuse-export": 0,
+            "calls": 0,
+        }
     )
     category_rules: Path = DATA / "cost_categories.toml"
     price_overrides: Path | None = None
@@ -79,7 +86,9 @@ def read_configuration(path: Path | None = None) -> Configuration:
     known = set(Configuration.__dataclass_fields__)
     unknown = sorted(set(settings) - known)
     if unknown:
-        raise InputError(f"unknown setting {unknown[0]!r} in [percall]; known are {', '.join(sorted(known))}", file=str(path))
+        raise InputError(
+            f"unknown setting {unknown[0]!r} in [percall]; known are {', '.join(sorted(known))}", file=str(path)
+        )
     if "tag_keys" in settings:
         settings["tag_keys"] = Configuration().tag_keys | {k: tuple(v) for k, v in settings["tag_keys"].items()}
     if "usual_lag_days" in settings:
@@ -92,6 +101,7 @@ def read_configuration(path: Path | None = None) -> Configuration:
         _ = configuration.zone
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise InputError(
-            f"unknown time zone {configuration.reporting_time_zone!r}; use a name such as Asia/Ho_Chi_Minh", file=str(path)
+            f"unknown time zone {configuration.reporting_time_zone!r}; use a name such as Asia/Ho_Chi_Minh",
+            file=str(path),
         ) from error
     return configuration

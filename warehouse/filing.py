@@ -51,7 +51,9 @@ class Filing:
             alias = f"base{len(self._attached)}"
             path = self.store.facts / file.name
             if not path.exists():
-                raise StoreError(f"{path} is missing: restore the store from a back-up, or load the files into a new store")
+                raise StoreError(
+                    f"{path} is missing: restore the store from a back-up, or load the files into a new store"
+                )
             self.connection.execute(f"ATTACH '{_text(path)}' AS {alias} (READ_ONLY)")
             self._attached[file.name] = alias
         return self._attached[file.name]

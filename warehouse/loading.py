@@ -29,6 +29,7 @@ from warehouse.parts import Part, Relation, describe, fingerprint, partition_exp
 from warehouse.price_books import shipped_prices
 from warehouse.pricing import price_staged_calls
 from warehouse.restating import create_new_restatements, record_restatements
+from warehouse.rollups import ROLLUPS
 from warehouse.schema import LOADS, REJECTS, TABLES, Table
 from warehouse.staging import StagedFile, Staging
 from warehouse.store import FactFile, Store, Writer
@@ -116,11 +117,21 @@ class Loading:
             if not table.merge_key and not table.month_column:
                 self._settle_parts(table, [report for report in reports if report.table == table.name])
         self._file_merged(reports, files)
+        self._recut_rollups(files)
         self.progress("recording", 0.95)
         if self._write_meta(reports, files):
             self.writer.publish(list(files.values()), self.configuration.rollup_key, self._is_demo())
         self.progress("published", 1.0)
         return reports
+
+    def _recut_rollups(self, files: dict[tuple[str, str], FactFile]) -> None:
+        """Rewrite the months that this load did not touch when days, tags or categories are cut differently now."""
+        base = self.writer.base
+        if base is None or base.rollup_key == self.configuration.rollup_key:
+            return
+        for file in base.files:
+            if file.table in ROLLUPS and files.get((file.table, file.month)) == file:
+                self._replace(TABLES[file.table], file.month, self.filing.base_relation(file.table, [file.month]), files)
 
     def _is_demo(self) -> bool:
         base = self.writer.base
@@ -217,7 +228,7 @@ class Loading:
         sizes = {
             part_id: (rows, first, last)
             for part_id, rows, first, last in self.connection.execute(
-                "SELECT part_id, count(*), min(at), max(at) FROM prints GROUP BY 1"
+                "SELECT part_id, count(*), min(moment), max(moment) FROM prints GROUP BY 1"
             ).fetchall()
         }
         for report in reports:

@@ -49,7 +49,9 @@ def merge_calls(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     if not row or not row[0]:
         connection.execute("DROP TABLE repeated")
         return 0
-    window = f"OVER (PARTITION BY {call_key()} ORDER BY {_rank()} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
+    window = (
+        f"OVER (PARTITION BY {call_key()} ORDER BY {_rank()} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
+    )
     filled = ", ".join(f"first_value({name} IGNORE NULLS) {window} AS {name}" for name in FILLED)
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE winners AS

@@ -62,12 +62,16 @@ def partition_expression(table: Table) -> str:
 
 
 def fingerprint(table: Table, partition: str, part: str) -> str:
-    """SELECT list for (partition, part_id, exact, facts, at): hashes of a whole row and of its identity, and its time."""
+    """SELECT list for (partition, part_id, exact, facts, moment): hashes of a whole row and of its identity, and its time."""
     internal = {"load_id", "x_LoadId", "x_RowNumber", "x_CostCategory", "source", "x_Source"}
     whole = ", ".join(f'"{name}"' for name in table.names if name not in internal)
     facts = ", ".join(f'"{name}"' for name in table.identity)
-    at = "ChargePeriodStart" if table.name == "charges" else table.month_column or ("date" if table.name == "fx_rates" else "valid_from")
-    return f"{partition} AS partition, {part} AS part_id, hash({whole}) AS exact, hash({facts}) AS facts, CAST({at} AS TIMESTAMP) AS at"
+    at = (
+        "ChargePeriodStart"
+        if table.name == "charges"
+        else table.month_column or ("date" if table.name == "fx_rates" else "valid_from")
+    )
+    return f"{partition} AS partition, {part} AS part_id, hash({whole}) AS exact, hash({facts}) AS facts, CAST({at} AS TIMESTAMP) AS moment"
 
 
 def relate(connection: duckdb.DuckDBPyConnection, prints: str, new: Part, present: Part) -> Relation:

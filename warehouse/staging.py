@@ -65,7 +65,13 @@ class Staging:
         table = TABLES[extraction.table]
         part = len(self.files) + 1
         staged = StagedFile(
-            part, extraction.kind, table.name, extraction.source, extraction.file, extraction.checksum, extraction.delivery
+            part,
+            extraction.kind,
+            table.name,
+            extraction.source,
+            extraction.file,
+            extraction.checksum,
+            extraction.delivery,
         )
         if table.name not in self._tables:
             self.connection.execute(table.ddl(self.name(table.name)))

@@ -143,7 +143,9 @@ def _acquire(lock: IO[str], wait_seconds: float, path: Path) -> None:
             if time.monotonic() >= deadline:
                 lock.seek(0)
                 holder = lock.read().strip() or "another process"
-                raise StoreError(f"{path} is being written by {holder}: wait until it has finished, then try again") from None
+                raise StoreError(
+                    f"{path} is being written by {holder}: wait until it has finished, then try again"
+                ) from None
             time.sleep(0.1)
         else:
             lock.seek(0)
