@@ -19,7 +19,7 @@ import pyarrow as pa
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
 from warehouse.filing import META
-from warehouse.rollups import ROLLUPS
+from warehouse.rollups import ROLLUPS, charge_lines
 from warehouse.schema import DIMENSIONS, META_TABLES, MONTHLY_TABLES, TABLES
 from warehouse.store import Snapshot, Store
 
@@ -86,6 +86,7 @@ class Warehouse:
                     self.connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(parts)}")
                 else:
                     self.connection.execute(f"CREATE TABLE {name} AS {select(self.configuration, base)}")
+        self.connection.execute(f"CREATE VIEW charge_lines AS {charge_lines(self.configuration)}")
 
     def _view(self, name: str, parts: list[str]) -> None:
         if parts:

@@ -113,10 +113,9 @@ def charges_daily(configuration: Configuration, charges: str = "charges") -> str
 
     Excluded lines (split-cost detail) are left out. `effective_unknown` and `list_unknown` count lines without that cost.
     """
-    dimensions = ", ".join(f"{tag_value(configuration.tag_keys[name])} AS {name}" for name in DIMENSIONS)
     return f"""
         SELECT {charge_date(configuration.reporting_time_zone)} AS date, {", ".join(CHARGE_KEYS)},
-            {provider_id()} AS provider, {dimensions}, InvoiceId IS NOT NULL AS is_final,
+            {provider_id()} AS provider, {_tagged_dimensions(configuration)}, InvoiceId IS NOT NULL AS is_final,
             coalesce({WHOLE_DAYS}, false) AS whole_days,
             count(*) AS lines,
             sum(BilledCost) AS billed, sum(EffectiveCost) AS effective, sum(ListCost) AS list, sum(ContractedCost) AS contracted,
@@ -127,6 +126,22 @@ def charges_daily(configuration: Configuration, charges: str = "charges") -> str
         GROUP BY ALL
         ORDER BY date
     """
+
+
+def charge_lines(configuration: Configuration, charges: str = "charges") -> str:
+    """SELECT for `charge_lines`: the single billing lines that `charges_daily` sums, with the same `date`, provider id and dimensions.
+
+    Not stored: a view for what a roll-up cannot keep, such as resources and commitments.
+    """
+    return f"""
+        SELECT *, {charge_date(configuration.reporting_time_zone)} AS date, {provider_id()} AS provider,
+            {_tagged_dimensions(configuration)}
+        FROM {charges} WHERE NOT coalesce(x_Excluded, false)
+    """
+
+
+def _tagged_dimensions(configuration: Configuration) -> str:
+    return ", ".join(f"{tag_value(configuration.tag_keys[name])} AS {name}" for name in DIMENSIONS)
 
 
 ROLLUPS = {
