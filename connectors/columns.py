@@ -1,0 +1,182 @@
+"""A file's columns as SQL expressions, found under whatever spelling the file uses, and read strictly.
+
+Every expression is NULL for "no value". What is written but cannot be read is NULL in the typed expression and not
+NULL in `text`,
+which is how `unreadable` finds it. Expressions hold on the rows of `connectors.files.scan` and on a session whose
+TimeZone is UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+
+import duckdb
+
+from connectors.files import NULL_WORDS, SourceFile, quote_identifier, scan, sql_text
+from warehouse.errors import InputError
+
+EARLIEST = date(2006, 1, 1)
+"""No cloud bill and no model call is older; an earlier time is a mistake of the file (an epoch of 0, a misread year).
+"""
+
+_US_DATE = r"^\d{1,2}/\d{1,2}/(\d{2}|\d{4})( .*)?$"
+_US_FORMATS = [f"%m/%d/{year}{time}" for year in ("%y", "%Y") for time in ("", " %H:%M", " %H:%M:%S", " %I:%M %p")]
+_ZONE = r"(Z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
+
+
+def normalised(name: str) -> str:
+    """A column name without case, underscores, blanks, hyphens and dots: BilledCost, billed_cost and "Billed Cost"
+    are one.
+    """
+    return re.sub(r"[\s_.\-]+", "", name).lower()
+
+
+def latest() -> date:
+    """The last day that is believed: ten years from now (multi-year commitments end later than today)."""
+    today = datetime.now(UTC).date()
+    return today.replace(year=today.year + 10, day=min(today.day, 28))
+
+
+class Columns:
+    """The columns of one file, by normalised name (see `normalised`), first spelling wins."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, file: SourceFile) -> None:
+        self.file = file
+        self.source = scan(file)
+        """Table expression with the file's rows."""
+        if file.format in ("csv", "parquet"):
+            described = connection.execute(f"DESCRIBE SELECT * FROM {self.source}").fetchall()
+            self._types = {str(row[0]): str(row[1]) for row in described if row[0] != "_row"}
+        else:
+            keys = dict.fromkeys(key for row in file.head for key in row)
+            self._types = dict.fromkeys(keys, "JSON")
+        self._names: dict[str, str] = {}
+        for name in self._types:
+            self._names.setdefault(normalised(name), name)
+
+    def find(self, *names: str) -> str | None:
+        """The file's own name of the first of these columns that it has."""
+        return next((self._names[key] for key in map(normalised, names) if key in self._names), None)
+
+    def require(self, *groups: Sequence[str], kind: str) -> None:
+        """Raises InputError when no column of one of these groups of synonyms is there; it names all that miss."""
+        missing = [group[0] for group in groups if self.find(*group) is None]
+        if missing:
+            there = ", ".join(list(self._types)[:40]) or "none"
+            raise InputError(
+                f"a {kind} file needs the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; it has {there}",
+                file=self.file.name,
+            )
+
+    def others(self, used: Iterable[str | None]) -> list[str]:
+        """The file's names of all columns that are not among these."""
+        taken = {name for name in used if name is not None}
+        return [name for name in self._types if name not in taken]
+
+    def raw(self, name: str) -> str:
+        """The column as the file types it (JSON: the value as JSON)."""
+        if self._types[name] == "JSON" and self.file.format not in ("csv", "parquet"):
+            return f"json_extract(json, {sql_text('$.' + quote_identifier(name))})"
+        return quote_identifier(name)
+
+    def text(self, *names: str) -> str:
+        """The value as text; NULL where the column misses, is empty or says NULL. Nested values are JSON."""
+        name = self.find(*names)
+        if name is None:
+            return "NULL::VARCHAR"
+        kind = self._types[name]
+        if kind == "JSON" and self.file.format not in ("csv", "parquet"):
+            value = f"json_extract_string(json, {sql_text('$.' + quote_identifier(name))})"
+        elif kind == "VARCHAR":
+            value = quote_identifier(name)
+        elif kind.startswith(("MAP", "STRUCT")) or kind.endswith("]"):
+            return f"CAST(to_json({quote_identifier(name)}) AS VARCHAR)"
+        elif kind.startswith("TIMESTAMP WITH"):
+            return f"strftime({quote_identifier(name)} AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M:%S.%fZ')"
+        else:
+            return f"CAST({quote_identifier(name)} AS VARCHAR)"
+        words = ", ".join(sql_text(word) for word in NULL_WORDS)
+        return f"(CASE WHEN trim({value}) NOT IN ({words}) THEN {value} END)"
+
+    def decimal(self, *names: str, type: str = "DECIMAL(38,12)") -> str:
+        """The value as an exact number, read from its digits ("1.50", "35.2E-7"); NaN, Infinity and "1,5" cannot be
+        read.
+        """
+        return f"TRY_CAST({self.text(*names)} AS {type})"
+
+    def integer(self, *names: str) -> str:
+        """The value as BIGINT; "12.0" is 12, "12.5" cannot be read."""
+        number = self.decimal(*names)
+        return f"(CASE WHEN {number} = trunc({number}) THEN TRY_CAST({number} AS BIGINT) END)"
+
+    def double(self, *names: str) -> str:
+        """The value as DOUBLE; NaN and Infinity cannot be read."""
+        number = f"TRY_CAST({self.text(*names)} AS DOUBLE)"
+        return f"(CASE WHEN isfinite({number}) THEN {number} END)"
+
+    def boolean(self, *names: str) -> str:
+        """The value as BOOLEAN: true/false, t/f, yes/no, 1/0."""
+        return f"TRY_CAST({self.text(*names)} AS BOOLEAN)"
+
+    def time(self, *names: str) -> str:
+        """The value as UTC TIMESTAMP: ISO 8601 with or without zone (without: UTC), US dates (4/1/25), seconds,
+        milliseconds or
+        microseconds since 1970."""
+        return time_sql(self.text(*names))
+
+    def day(self, zone: str, *names: str) -> str:
+        """The value as DATE: a time with a zone is cut into days of `zone`, one without keeps its written day."""
+        text = self.text(*names)
+        local = f"((({time_sql(text)}) AT TIME ZONE 'UTC') AT TIME ZONE {sql_text(zone)})::DATE"
+        has_zone = f"regexp_matches({text}, {sql_text(_ZONE)}) AND contains({text}, ':')"
+        return f"(CASE WHEN {has_zone} THEN {local} ELSE ({time_sql(text)})::DATE END)"
+
+
+def time_sql(text: str) -> str:
+    """UTC TIMESTAMP of a text expression (see `Columns.time`)."""
+    formats = ", ".join(sql_text(pattern) for pattern in _US_FORMATS)
+    return (
+        f"(CASE WHEN regexp_matches({text}, {sql_text(_US_DATE)}) THEN try_strptime(trim({text}), [{formats}]) "
+        f"WHEN regexp_matches({text}, '^\\d{{9,10}}(\\.\\d+)?$') "
+        f"THEN make_timestamp(CAST(round(TRY_CAST({text} AS DECIMAL(20,7)) * 1000000) AS BIGINT)) "
+        f"WHEN regexp_matches({text}, '^\\d{{12,13}}$') THEN make_timestamp(TRY_CAST({text} AS BIGINT) * 1000) "
+        f"WHEN regexp_matches({text}, '^\\d{{15,16}}$') THEN make_timestamp(TRY_CAST({text} AS BIGINT)) "
+        f"ELSE TRY_CAST(trim({text}) AS TIMESTAMPTZ) AT TIME ZONE 'UTC' END)"
+    )
+
+
+def believable(value: str) -> str:
+    """Condition: this date or time lies between 2006 and ten years from now."""
+    return f"({value} >= DATE '{EARLIEST}' AND {value} < DATE '{latest()}')"
+
+
+def unreadable(text: str, value: str) -> str:
+    """Condition: something is written, but it cannot be read as what it must be."""
+    return f"({text} IS NOT NULL AND {value} IS NULL)"
+
+
+def first_fault(faults: Sequence[tuple[str, str, str]]) -> tuple[str, str]:
+    """SQL for `_column` and `_reason` from (condition, column, reason) in order of importance.
+
+    A reason may hold `{}`: the value of the SQL expression that stands behind a `|` in the column takes its place.
+    """
+    column = reason = ""
+    for condition, where, why in faults:
+        name, _, shown = where.partition("|")
+        column += f" WHEN {condition} THEN {sql_text(name)}"
+        before, placeholder, after = why.partition("{}")
+        words = sql_text(why)
+        if placeholder:
+            words = f"concat({sql_text(before)}, left({shown}, 80), {sql_text(after)})"
+        reason += f" WHEN {condition} THEN {words}"
+    return f"CASE{column} END", f"CASE{reason} END"
+
+
+def other_values(columns: Columns, names: Sequence[str]) -> str:
+    """JSON text of these columns' values, without those that have none; NULL when none has."""
+    if not names:
+        return "NULL::VARCHAR"
+    pairs = ", ".join(f"{sql_text(name)}, {columns.text(name)}" for name in names)
+    return f"NULLIF(CAST(json_merge_patch('{{}}', json_object({pairs})) AS VARCHAR), '{{}}')"
