@@ -46,6 +46,16 @@ def ledger(warehouse: Warehouse) -> ir.Table:
     return warehouse.materialise("ledger_daily", _ledger_expression(warehouse))
 
 
+def traced_calls(warehouse: Warehouse) -> ir.Table:
+    """Traced calls as the ledger sees them: which of them a bill covers, and by which clock that bill was cut.
+
+    Grain: date, utc_date, provider, billing_account_id, model, source, category and the five dimensions. Columns beside these: `cost`
+    (known cost, USD), `calls`, `unpriced_calls`, `covered_utc_date` and `covered_date` (covered by lines of whole UTC days, by
+    shorter lines) and `is_covered` (either).
+    """
+    return _traced(warehouse.table("calls_daily"), _lines(warehouse.table("charges_daily")))
+
+
 def unknown_costs(rows: ir.Table, basis: str) -> ir.IntegerColumn:
     """How many costs of this basis each ledger row lacks: unpriced calls where the traces are the ledger, else billing lines."""
     calls = (rows.ledger == "traces").ifelse(rows.unpriced_calls, 0)
