@@ -91,3 +91,10 @@ def apply(table: ir.Table, filters: Filters, columns: dict[str, str] | None = No
 def period_start(day: ir.DateValue, grain: str) -> ir.DateValue:
     """First day of the day's period: the day itself, the Monday of its week, or the first of its month."""
     return day if grain == "day" else day.truncate({"week": "W", "month": "M"}[grain])
+
+
+def first_day(day: date, grain: str) -> date:
+    """`period_start` for a date: first day of the day's period."""
+    if grain == "month":
+        return day.replace(day=1)
+    return day - timedelta(days=day.weekday()) if grain == "week" else day
