@@ -55,6 +55,8 @@ def load_paths(
                 continue
             _stage(loading, path, delivery, kind, digest, configuration)
         reports = loading.commit() if loading.has_files else []
+        if loading.replaces_demo and any(report.rows_kept for report in reports):
+            left_out = [*left_out, "The demo company made room for your data."]
     notes = [LoadReport("", None, note, "left out", message=note) for note in left_out]
     return [*reports, *unchanged, *notes]
 

@@ -14,8 +14,7 @@ from operations.terminal import progress_bar, say
 
 if TYPE_CHECKING:
     from warehouse.configuration import Configuration
-    from warehouse.load_report import LoadReport
-    from warehouse.loading import Progress
+    from warehouse.load_report import LoadReport, Progress
     from warehouse.store import Store
 
 

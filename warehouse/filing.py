@@ -36,12 +36,17 @@ class Filing:
     """Writes month files and the meta file on a staging connection, and attaches the base snapshot's files read-only."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, store: Store, writer: Writer, configuration: Configuration
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        store: Store,
+        writer: Writer,
+        base: Snapshot | None,
+        configuration: Configuration,
     ) -> None:
         self.connection = connection
         self.store = store
         self.writer = writer
-        self.base: Snapshot | None = writer.base
+        self.base = base
         self.configuration = configuration
         self._attached: dict[str, str] = {}
 
@@ -102,6 +107,13 @@ class Filing:
             path.unlink()
             return None
         return self.writer.adopt(path, table.name, month, rows)
+
+    def replace(self, table: Table, month: str, source: str, files: dict[tuple[str, str], FactFile]) -> None:
+        """Write a month file and put it in the place of the old one in `files`; a month without rows leaves `files`."""
+        written = self.write_month(table, month, source)
+        files.pop((table.name, month), None)
+        if written:
+            files[(table.name, month)] = written
 
     def write_meta(self, sources: dict[str, str]) -> FactFile:
         """Write the file of the small tables, each from a SELECT."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+
+Progress = Callable[[str, float], None]
+"""Told what is being done and which share of the whole is done."""
 
 
 @dataclass

@@ -39,14 +39,18 @@ def _rank() -> str:
     )
 
 
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return int(row[0]) if row else 0
+
+
 def merge_calls(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     """Keep one row per call in `table` (all candidates together); returns how many rows were duplicates."""
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE repeated AS
             SELECT {call_key()} AS call_key FROM {table} GROUP BY 1 HAVING count(*) > 1"""
     )
-    row = connection.execute("SELECT count(*) FROM repeated").fetchone()
-    if not row or not row[0]:
+    if not _count(connection, "repeated"):
         connection.execute("DROP TABLE repeated")
         return 0
     window = (
@@ -60,26 +64,22 @@ def merge_calls(connection: duckdb.DuckDBPyConnection, table: str) -> int:
                 FROM {table} WHERE {call_key()} IN (SELECT call_key FROM repeated)
             ) WHERE _position = 1"""
     )
-    before = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    before = _count(connection, table)
     connection.execute(f"DELETE FROM {table} WHERE {call_key()} IN (SELECT call_key FROM repeated)")
     connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM winners")
-    after = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     connection.execute("DROP TABLE repeated")
     connection.execute("DROP TABLE winners")
-    assert before is not None and after is not None  # noqa: S101 - count(*) always answers
-    return int(before[0] - after[0])
+    return before - _count(connection, table)
 
 
 def merge_by_key(connection: duckdb.DuckDBPyConnection, table: str, key: tuple[str, ...]) -> int:
     """Keep the row of the latest load per key; returns how many rows were duplicates."""
-    before = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    before = _count(connection, table)
     connection.execute(
         f"""CREATE OR REPLACE TABLE {table} AS SELECT * FROM {table}
             QUALIFY row_number() OVER (PARTITION BY {", ".join(key)} ORDER BY load_id DESC, hash({table})) = 1"""
     )
-    after = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-    assert before is not None and after is not None  # noqa: S101 - count(*) always answers
-    return int(before[0] - after[0])
+    return before - _count(connection, table)
 
 
 def apply_scores(connection: duckdb.DuckDBPyConnection, calls: str, scores: str) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import duckdb
 
+from warehouse.filing import Filing
+from warehouse.load_report import LoadReport
 from warehouse.schema import RESTATEMENTS
+from warehouse.store import FactFile
 
 _DAILY = {
     "charges": ("x_Source", "ServiceName", "BillingCurrency", "coalesce(effective, billed)"),
@@ -47,3 +50,17 @@ def create_new_restatements(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the empty table `new_restatements`."""
     connection.execute("DROP TABLE IF EXISTS new_restatements")
     connection.execute(RESTATEMENTS.ddl("new_restatements"))
+
+
+def restate_month(filing: Filing, table: str, month: str, written: FactFile, reports: list[LoadReport]) -> None:
+    """Record what a rewritten month of charges or calls says differently from the base snapshot."""
+    before = filing.base_relation(table, [month], rollup=f"{table}_daily")
+    if not before:
+        return
+    after = f"SELECT * FROM {filing.attach(written)}.{table}_daily"
+    own = [report for report in reports if report.table == table and report.status == "stored"]
+    load_id = max((report.load_id for report in own), default=0)
+    reason = "new version" if any(report.superseded for report in own) else "late lines"
+    if not own:
+        reason = "re-priced"
+    record_restatements(filing.connection, table, before, after, load_id, reason)

@@ -6,6 +6,8 @@ UTC month) is simply the sum of both. They lie in the same file as the facts the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from warehouse.configuration import Configuration
 from warehouse.schema import DIMENSIONS, TOKEN_CLASSES
 
@@ -144,7 +146,7 @@ def _tagged_dimensions(configuration: Configuration) -> str:
     return ", ".join(f"{tag_value(configuration.tag_keys[name])} AS {name}" for name in DIMENSIONS)
 
 
-ROLLUPS = {
+ROLLUPS: dict[str, dict[str, Callable[[Configuration, str], str]]] = {
     "calls": {"calls_daily": calls_daily, "user_days": user_days},
     "charges": {"charges_daily": charges_daily},
 }
