@@ -1,0 +1,91 @@
+"""One run of the dashboard: the gate, the navigation, the filters, the page, the footer, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from pages import _data, _filters, _gate, _periods, _states
+from pages._registry import PageEntry
+from pages._text import plain
+
+_WORDMARK = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="112" height="28" viewBox="0 0 112 28">'
+    '<rect x="0" y="14" width="4" height="10" fill="#2E86C1"/><rect x="6" y="9" width="4" height="15" fill="#2E86C1"/>'
+    '<rect x="12" y="4" width="4" height="20" fill="#D9762B"/>'
+    '<text x="24" y="23" font-family="Source Serif 4, Georgia, serif" font-size="22" font-weight="600" fill="#2E86C1">'
+    "Percall</text></svg>"
+)
+
+
+def run(registry: Sequence[PageEntry]) -> None:
+    """Draw what this session asked for. Nothing is drawn, and no page named, before the gate has let the session in."""
+    st.set_page_config(
+        page_title="Percall", page_icon=":material/monitoring:", layout="wide", initial_sidebar_state="auto"
+    )
+    identity = _gate.admit()
+    if identity is None:
+        st.stop()
+    with st.container(key=f"gate-{identity.kind}", gap=None):
+        # The place of the demo banner, and the first thing that reaches a browser: see tests/pages/test_cold_start.py.
+        banner = st.container(gap=None)
+    entries = {entry.url_path: entry for entry in registry}
+    pages = {entry.url_path: _page(entry, default=entry is registry[0]) for entry in registry}
+    phases: dict[str, list[st.Page]] = {}
+    for entry in registry:
+        phases.setdefault(entry.phase, []).append(pages[entry.url_path])
+    st.logo(_WORDMARK, size="large")
+    chosen = st.navigation(phases, expanded=True)
+    entry = next((entries[path] for path, page in pages.items() if page == chosen), registry[0])
+    with _states.guard():
+        if not _prepare(entry, banner):
+            return
+        with _states.guard():
+            chosen.run()
+        if _data.has_data():
+            _footer(identity)
+
+
+def _page(entry: PageEntry, *, default: bool) -> st.Page:
+    return st.Page(
+        entry.script,
+        title=entry.title,
+        icon=f":material/{entry.icon}:",
+        url_path=entry.url_path,
+        default=default,
+        help=entry.question,
+    )
+
+
+def _prepare(entry: PageEntry, banner: DeltaGenerator) -> bool:
+    """Fix the snapshot, say so if it is a demo, and read the filters. False when the page has nothing to run on."""
+    _data.look_up_snapshot()
+    if not _data.has_data():
+        if entry.needs_data:
+            _states.empty_store(_data.store_path())
+        return not entry.needs_data
+    warehouse = _data.warehouse()
+    if warehouse.is_demo:
+        banner.markdown(
+            ":orange-badge[Demo data]  :small[A made-up company. Load your own files into another store: "
+            "`percall --store PATH load FILE…`]"
+        )
+    _filters.sidebar()
+    return True
+
+
+def _footer(identity: _gate.Identity) -> None:
+    """Where the figures come from: snapshot, last day with data, time zone, reader."""
+    warehouse = _data.warehouse()
+    configuration = _data.configuration()
+    last = _data.span()[1]
+    snapshot = warehouse.snapshot_id.replace("-", " ")
+    st.divider()
+    st.caption(
+        plain(
+            f"Data to {_periods.describe((last, last))} · {snapshot} · days cut in "
+            f"{configuration.reporting_time_zone} · amounts in {configuration.reporting_currency} · {identity.name}"
+        )
+    )

@@ -1,0 +1,164 @@
+"""Charts: what a page says over time or by parts, as small Plotly specifications with a description in words.
+
+Amounts stay exact: a bar's length is a float, because screens are, but its hover and its description show the Decimal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from analytics import formatting
+from analytics.filters import UNTAGGED
+from pages import _palette
+from pages._text import section
+
+_CONFIG = {"displayModeBar": False, "responsive": True}
+
+_PERIOD_WORDS = {"day": "day", "week": "week", "month": "month"}
+
+
+def mode() -> _palette.Mode:
+    """Whether this browser shows the light or the dark theme."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+@dataclass(frozen=True)
+class Series:
+    """One named series of a chart: its values in the order of the chart's periods, None where a value is not known."""
+
+    name: str
+    values: tuple[Decimal | None, ...]
+
+    @property
+    def total(self) -> Decimal:
+        """Sum of the known values."""
+        return sum((value for value in self.values if value is not None), Decimal(0))
+
+
+def series_from(frame: pd.DataFrame, period: str, name: str, value: str) -> tuple[list[Any], list[Series]]:
+    """Periods and series of a long frame with one row per period and name, the largest series first."""
+    periods = sorted(frame[period].unique())
+    place = {moment: position for position, moment in enumerate(periods)}
+    known: dict[str, list[Decimal | None]] = {}
+    for moment, label, amount in zip(frame[period], frame[name], frame[value], strict=True):
+        row = known.setdefault(UNTAGGED if pd.isna(label) else str(label), [Decimal(0)] * len(periods))
+        row[place[moment]] = None if pd.isna(amount) else Decimal(str(amount))
+    series = [Series(label, tuple(values)) for label, values in known.items()]
+    return periods, sorted(series, key=lambda one: (one.name in _palette.RESTS, -one.total, one.name))
+
+
+def describe_costs(periods: Sequence[Any], series: Sequence[Series], grain: str, currency: str) -> str:
+    """A stacked cost chart in words: total, the largest part with its share, and the highest period."""
+    total = sum((one.total for one in series), Decimal(0))
+    if not periods or not series:
+        return "An empty chart."
+    word = _PERIOD_WORDS.get(grain, grain)
+    sums = [sum((one.values[at] or Decimal(0) for one in series), Decimal(0)) for at in range(len(periods))]
+    top = max(range(len(periods)), key=lambda at: sums[at])
+    largest = max(series, key=lambda one: one.total)
+    first, last = _moment(periods[0]), _moment(periods[-1])
+    part = f" ({formatting.share(largest.total / total)})" if total else ""
+    return (
+        f"Stacked bars per {word}, {first} to {last}. Total {formatting.money(total, currency)}. "
+        f"Largest: {largest.name}, {formatting.money(largest.total, currency)}{part}. "
+        f"Highest {word}: {_moment(periods[top])}, {formatting.money(sums[top], currency)}."
+    )
+
+
+def cost_chart(
+    frame: pd.DataFrame,
+    *,
+    title: str,
+    note: str,
+    key: str,
+    period: str = "period",
+    name: str = "category",
+    value: str = "cost",
+    grain: str = "day",
+    currency: str = "USD",
+    colours: Mapping[str, str] | None = None,
+    height: int = 330,
+) -> None:
+    """Stacked bars of cost over time.
+
+    `frame` has one row per period and name: `period` (date), `name` (category, feature, ...), `value` (Decimal, None:
+    not known). `note` says basis, unit and time zone, under the title. `colours` maps names to colours (default:
+    those of the cost categories). Parts with no cost at all are left out of the legend.
+    """
+    periods, series = series_from(frame, period, name, value)
+    series = [one for one in series if any(part != 0 for part in one.values)]
+    section(title, note)
+    shades = colours or _palette.category_colours(mode())
+    st.plotly_chart(
+        _stacked_bars(periods, series, shades, currency, height),
+        key=key,
+        config=_CONFIG,
+        alt=describe_costs(periods, series, grain, currency),
+    )
+    unknown = sum(1 for one in series for part in one.values if part is None)
+    if unknown:
+        st.caption(f"{unknown} of {len(series) * len(periods)} values are unknown and missing from the bars.")
+
+
+def _stacked_bars(
+    periods: Sequence[Any], series: Sequence[Series], colours: Mapping[str, str], currency: str, height: int
+) -> dict[str, Any]:
+    fallback = _palette.NEUTRAL[mode()]
+    moments = [_iso(moment) for moment in periods]
+    symbol = formatting.money(0, currency).rstrip("0").strip()
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "name": one.name,
+                "x": moments,
+                "y": [None if part is None else float(part) for part in one.values],
+                "customdata": [formatting.money(part, currency) for part in one.values],
+                "hovertemplate": f"{one.name}  %{{customdata}}<extra></extra>",
+                "marker": {"color": colours.get(one.name, fallback), "line": {"width": 0}},
+            }
+            for one in series
+        ],
+        "layout": {
+            "barmode": "relative",
+            "bargap": 0.25,
+            "height": height,
+            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+            "hovermode": "x unified",
+            "separators": ".,",
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "y": -0.12,
+                "yanchor": "top",
+                "traceorder": "normal",
+                "itemclick": "toggle",
+                "title": {"text": ""},
+            },
+            "xaxis": {"type": "date", "tickformat": "%-d %b", "showgrid": False, "title": {"text": ""}, "nticks": 10},
+            "yaxis": {
+                "tickprefix": symbol,
+                "tickformat": ",.3~s",
+                "rangemode": "tozero",
+                "title": {"text": ""},
+                "nticks": 5,
+                "automargin": True,
+            },
+        },
+    }
+
+
+def _iso(moment: Any) -> str:
+    return moment.isoformat()[:10] if isinstance(moment, date) else str(moment)[:10]
+
+
+def _moment(moment: Any) -> str:
+    day = date.fromisoformat(_iso(moment))
+    return f"{day.day} {day:%B} {day.year}"

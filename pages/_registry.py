@@ -1,0 +1,41 @@
+"""Which pages there are: the FinOps Foundation's three phases, and the pages of each, in reading order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Phase = Literal["Inform", "Optimize", "Operate"]
+
+PAGES_FOLDER = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class PageEntry:
+    """One page.
+
+    `script` lies under pages/inform, pages/optimize or pages/operate, never beside `_shell.py`. `question` is what
+    the page answers, in one sentence: the tooltip of its entry in the navigation. `icon` is a Material symbol's name.
+    A page with `needs_data` False is shown in an empty store too.
+    """
+
+    phase: Phase
+    title: str
+    icon: str
+    url_path: str
+    script: Path
+    question: str
+    needs_data: bool = True
+
+
+def _page(phase: Phase, title: str, icon: str, name: str, question: str, *, needs_data: bool = True) -> PageEntry:
+    """An entry whose script is pages/<phase>/<name>.py and whose address is the name with hyphens."""
+    script = PAGES_FOLDER / phase.lower() / f"{name}.py"
+    return PageEntry(phase, title, icon, name.replace("_", "-"), script, question, needs_data)
+
+
+REGISTRY: tuple[PageEntry, ...] = (
+    _page("Inform", "The bill", "receipt_long", "bill", "What did we spend, on what, and how did it change?"),
+)
+"""All pages. The first is the one that opens at the bare address."""

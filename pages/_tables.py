@@ -1,0 +1,152 @@
+"""Tables: numbers right-aligned with one format per column, missing values named, and a CSV file beside every one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+
+from analytics.csv_export import frame_to_csv
+from analytics.filters import UNTAGGED
+
+Kind = Literal[
+    "text", "tag", "money", "unit_money", "share", "bar", "count", "number", "date", "time", "trend", "flag", "link"
+]
+
+_SHARES = ("share", "bar")
+_NUMERIC = ("money", "unit_money", "number", *_SHARES)
+
+ROW_HEIGHT = 32
+MOST_ROWS_IN_SIGHT = 14
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a column of a frame is shown.
+
+    tag: a dimension's value, "(untagged)" where there is none; money: amounts with cents; unit_money: small amounts per call,
+    four to six digits; share: a part of 1 as a percentage; bar: the same with a bar; count: whole numbers with separators;
+    number: one digit after the point; trend: a list of numbers as a sparkline. `help` explains the term where it stands.
+    `pinned` keeps the column in sight when scrolling.
+    """
+
+    label: str
+    kind: Kind = "text"
+    help: str | None = None
+    width: Literal["small", "medium", "large"] | int | None = None
+    pinned: bool = False
+    currency: str = "USD"
+
+
+def table(
+    frame: pd.DataFrame,
+    columns: Mapping[str, Column],
+    *,
+    key: str,
+    export_name: str,
+    export: pd.DataFrame | Callable[[], pd.DataFrame] | None = None,
+    missing: str = "unknown",
+    rows_in_sight: int = MOST_ROWS_IN_SIGHT,
+    select: Literal["single-row", "multi-row"] | None = None,
+    alt: str | None = None,
+) -> list[int]:
+    """Draw the columns of `frame` that `columns` names, in that order, and a button that downloads them as CSV.
+
+    The file holds `export` (default: the columns shown) with every digit, named after `export_name`. Missing values
+    show as `missing`. Answers with the positions of selected rows (`select`), else with an empty list.
+    """
+    shown = frame[list(columns)]
+    selected: list[int] = []
+    common: dict[str, Any] = {
+        "column_config": {name: _configuration(column, shown[name]) for name, column in columns.items()},
+        "hide_index": True,
+        "height": (min(len(shown), rows_in_sight) + 1) * ROW_HEIGHT + 3,
+        "row_height": ROW_HEIGHT,
+        "placeholder": missing,
+        "key": key,
+        "alt": alt or _describe(shown, columns),
+    }
+    with st.container(gap="xsmall"):
+        if select:
+            event: Any = st.dataframe(_drawable(shown, columns), on_select="rerun", selection_mode=select, **common)
+            selected = list(event.selection.rows)
+        else:
+            st.dataframe(_drawable(shown, columns), **common)
+        download(shown if export is None else export, key=f"{key}_csv", export_name=export_name)
+    return selected
+
+
+def download(frame: pd.DataFrame | Callable[[], pd.DataFrame], *, key: str, export_name: str) -> None:
+    """A button that writes the frame as CSV once it is clicked, without running the page again."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", export_name).strip("-.") or "table"
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        st.download_button(
+            "CSV",
+            data=lambda: frame_to_csv(frame() if callable(frame) else frame),
+            file_name=f"{name}.csv",
+            mime="text/csv; charset=utf-8",
+            key=key,
+            type="tertiary",
+            icon=":material/download:",
+            on_click="ignore",
+            help="All rows, every digit, UTF-8",
+        )
+
+
+def _drawable(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """A copy whose number columns the browser can format: exact decimals become floats for the screen alone."""
+    shown = frame.copy()
+    for name, column in columns.items():
+        if column.kind == "tag":
+            shown[name] = [UNTAGGED if pd.isna(value) else str(value) for value in shown[name]]
+        elif column.kind in _NUMERIC:
+            scale = 100 if column.kind in _SHARES else 1
+            shown[name] = [None if pd.isna(value) else float(value) * scale for value in shown[name]]
+            shown[name] = shown[name].astype("float64")
+    return shown
+
+
+def _configuration(column: Column, values: pd.Series) -> Any:
+    make = st.column_config
+    common: dict[str, Any] = {"help": column.help, "width": column.width, "pinned": column.pinned or None}
+    makers: dict[str, Callable[[], Any]] = {
+        "text": lambda: make.TextColumn(column.label, **common),
+        "tag": lambda: make.TextColumn(column.label, **common),
+        "money": lambda: make.NumberColumn(column.label, format=_money_format(column.currency, 2), **common),
+        "unit_money": lambda: make.NumberColumn(
+            column.label, format=_money_format(column.currency, _unit_digits(values)), **common
+        ),
+        "share": lambda: make.NumberColumn(column.label, format="%.1f%%", **common),
+        "bar": lambda: make.ProgressColumn(column.label, format="%.1f%%", min_value=0, max_value=100, **common),
+        "count": lambda: make.NumberColumn(column.label, format="%,d", **common),
+        "number": lambda: make.NumberColumn(column.label, format="%,.1f", **common),
+        "date": lambda: make.DateColumn(column.label, format="YYYY-MM-DD", **common),
+        "time": lambda: make.DatetimeColumn(column.label, format="YYYY-MM-DD HH:mm", **common),
+        "trend": lambda: make.LineChartColumn(column.label, y_min=0, **common),
+        "flag": lambda: make.CheckboxColumn(column.label, **common),
+        "link": lambda: make.LinkColumn(column.label, **common),
+    }
+    return makers[column.kind]()
+
+
+def _money_format(currency: str, digits: int) -> str:
+    if currency == "USD" and digits == 2:
+        return "dollar"
+    symbol = {"USD": "$", "EUR": "€", "GBP": "£"}.get(currency, f"{currency} ")
+    return f"{symbol}%,.{digits}f"
+
+
+def _unit_digits(values: pd.Series) -> int:
+    """Digits that leave two significant ones to the smallest amount of the column, between four and six."""
+    amounts = [abs(float(value)) for value in values if not pd.isna(value) and value != 0]
+    smallest = min(amounts, default=1.0)
+    return 6 if smallest < 0.0001 else 5 if smallest < 0.001 else 4
+
+
+def _describe(frame: pd.DataFrame, columns: Mapping[str, Column]) -> str:
+    names: Sequence[str] = [column.label for column in columns.values()]
+    return f"Table of {len(frame)} {'row' if len(frame) == 1 else 'rows'}: {', '.join(names)}."

@@ -1,0 +1,85 @@
+"""Looking at a page as a person does: open it, wait until it has been drawn, take pictures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import Browser, Page
+
+SIZES = {"wide": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
+DONE = "[data-testid=stApp][data-test-script-state=notRunning]"
+PATIENCE_MS = 45_000
+
+
+@contextmanager
+def opened(
+    browser: Browser,
+    url: str,
+    size: Literal["wide", "phone"] = "wide",
+    theme: Literal["light", "dark"] = "light",
+) -> Iterator[Page]:
+    """A fresh browser (no cookies, no history) of fixed size, theme, language and time zone at this address, drawn."""
+    context = browser.new_context(
+        viewport=SIZES[size],  # type: ignore[arg-type]
+        color_scheme=theme,
+        reduced_motion="reduce",
+        locale="en-US",
+        timezone_id="UTC",
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    try:
+        page = context.new_page()
+        page.goto(url)
+        settled(page)
+        yield page
+    finally:
+        context.close()
+
+
+def settled(page: Page) -> None:
+    """Wait until the script has run to its end, nothing stale or grey is left, and charts are drawn."""
+    page.wait_for_selector(DONE)
+    page.wait_for_function(
+        """() => !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')
+            && [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(c => c.querySelector('.main-svg'))"""
+    )
+
+
+def text(page: Page) -> str:
+    """What can be read in the main part of the page."""
+    return page.locator("[data-testid=stMain]").inner_text()
+
+
+def overflows(page: Page) -> bool:
+    """Whether the page can be scrolled sideways."""
+    return bool(
+        page.evaluate(
+            """() => [document.documentElement, document.querySelector('[data-testid=stMain]')]
+                .some(box => box && box.scrollWidth > box.clientWidth + 1)"""
+        )
+    )
+
+
+def screenshots(browser: Browser, url: str, name: str, folder: Path) -> list[Path]:
+    """Pictures of the whole page: wide and phone, light and dark."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = []
+    for size in ("wide", "phone"):
+        for theme in ("light", "dark"):
+            with opened(browser, url, size, theme) as page:  # type: ignore[arg-type]
+                grow(page)
+                path = folder / f"{name}-{size}-{theme}.png"
+                page.screenshot(path=path, animations="disabled")
+                pictures.append(path)
+    return pictures
+
+
+def grow(page: Page) -> None:
+    """Make the window as tall as the page, since Streamlit scrolls its main part and not the document."""
+    height = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollHeight")
+    assert page.viewport_size is not None
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": max(int(height), 400)})
+    settled(page)
