@@ -14,7 +14,7 @@ the provider. A later valid_from replaces an earlier price without its being clo
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -82,7 +82,7 @@ def read_price_file(path: Path, book: str) -> list[tuple[PriceRow, str]]:
             missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
             if missing:
                 raise InputError(f"a price file needs the column {missing[0]!r}", file=path.name)
-            rows = [_row(record, place, path.name, book) for place, record in enumerate(reader, start=1)]
+            rows = [price_row(record, place, path.name, book) for place, record in enumerate(reader, start=1)]
     except FileNotFoundError as error:
         raise InputError("this price file does not exist; correct price_overrides", file=str(path)) from error
     except UnicodeDecodeError as error:
@@ -100,7 +100,12 @@ def read_price_file(path: Path, book: str) -> list[tuple[PriceRow, str]]:
     return rows
 
 
-def _row(record: dict[str, str | None], place: int, file: str, book: str) -> tuple[PriceRow, str]:
+def price_row(record: Mapping[str, str | None], place: int, file: str, book: str) -> tuple[PriceRow, str]:
+    """One record of a price file (column -> text) as a price, with names as calls have them, and its source.
+
+    `place` is its number in the file, 1 for the first. Raises InputError naming the column at fault.
+    """
+
     def fault(column: str, message: str) -> InputError:
         return InputError(message, file=file, row=place, column=column)
 

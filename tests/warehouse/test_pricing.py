@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -467,3 +468,39 @@ def test_a_validity_ends_with_its_last_moment(warehouse: duckdb.DuckDBPyConnecti
         warehouse, KNOWN | {"started_at": edge - timedelta(microseconds=1)}, KNOWN | {"started_at": edge}
     )
     assert (last["priced_cost"], first["priced_cost"]) == (Decimal("0.0065"), PRICE)
+
+
+GATEWAY_SAMPLE = Path(__file__).parents[3] / "shared" / "samples" / "litellm" / "standard_logging_payload.jsonl"
+
+
+@pytest.mark.parametrize("path", [path for path in (GATEWAY_SAMPLE,) if path.exists()])
+def test_equal_to_what_a_gateway_computed_for_the_same_usage(warehouse: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """A real gateway's own costs, from its own price map: ours are the same wherever it knew a price."""
+    calls = []
+    for line in path.read_text().splitlines():
+        payload = json.loads(line)
+        usage = payload["metadata"].get("usage_object")
+        if payload["status"] != "success" or payload["cache_hit"] or not usage:
+            continue
+        details = usage.get("prompt_tokens_details") or {}
+        read, written = (details.get("cached_tokens") or 0), (usage.get("cache_creation_input_tokens") or 0)
+        hour = (details.get("cache_creation_token_details") or {}).get("ephemeral_1h_input_tokens") or 0
+        reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
+        calls.append(
+            {
+                "provider": payload["custom_llm_provider"],
+                "model_raw": payload["model"],
+                "reported_cost": Decimal(str(payload["response_cost"])),
+            }
+            | {"started_at": datetime.fromtimestamp(payload["startTime"], UTC).replace(tzinfo=None)}
+            | tokens(usage["prompt_tokens"] - read - written, read, usage.get("completion_tokens", 0) - reasoning)
+            | {"cache_write_5m_tokens": written - hour, "cache_write_1h_tokens": hour, "reasoning_tokens": reasoning}
+        )
+    answers = priced(warehouse, *calls)
+    assert len(answers) == 14
+    for call, answer in zip(calls, answers, strict=True):
+        if call["reported_cost"]:
+            assert answer["priced_cost"] == round(call["reported_cost"], 10), call  # type: ignore[call-overload]
+        else:  # a retired model that the gateway's map no longer knows: it wrote 0, we know the price
+            assert (answer["model"], answer["cost_basis"]) == ("gemini-1.5-flash", "priced")
+            assert answer["cost"] > 0  # type: ignore[operator]
