@@ -73,8 +73,16 @@ def apply(table: ir.Table, filters: Filters, columns: dict[str, str] | None = No
     `columns` maps a dimension to the table's column where the names differ. A filter on a dimension that the table does not have leaves no row:
     a table without features cannot answer for one feature.
     """
+    return matching(
+        table.filter(table.date.between(ibis.date(filters.start.isoformat()), ibis.date(filters.end.isoformat()))),
+        filters,
+        columns,
+    )
+
+
+def matching(table: ir.Table, filters: Filters, columns: dict[str, str] | None = None) -> ir.Table:
+    """Rows of a table that pass the filters, whatever their time: for tables without a `date` column. See `apply`."""
     names = columns or {}
-    table = table.filter(table.date.between(ibis.date(filters.start.isoformat()), ibis.date(filters.end.isoformat())))
     for dimension, values in filters.where:
         column = names.get(dimension, dimension)
         if column not in table.columns:
@@ -90,7 +98,10 @@ def apply(table: ir.Table, filters: Filters, columns: dict[str, str] | None = No
 
 def period_start(day: ir.DateValue, grain: str) -> ir.DateValue:
     """First day of the day's period: the day itself, the Monday of its week, or the first of its month."""
-    return day if grain == "day" else day.truncate({"week": "W", "month": "M"}[grain])
+    if grain == "day":
+        return day
+    # A truncated date would come back as a timestamp, under the name of a date.
+    return day.cast("timestamp").truncate({"week": "W", "month": "M"}[grain]).date()
 
 
 def first_day(day: date, grain: str) -> date:
