@@ -1,0 +1,201 @@
+"""The plain table of calls: one row per model call, with disjoint token classes found from totals where the file
+gives totals.
+"""
+
+from __future__ import annotations
+
+from connectors.columns import Columns, first_fault, normalised
+from connectors.files import quote_identifier, sql_text
+from connectors.plain_fields import Fault, Field, field_faults, named_faults, parsed_fields
+from warehouse.configuration import Configuration
+from warehouse.schema import TOKEN_CLASSES
+
+TIME_NAMES = ("started_at", "timestamp", "start_time", "created_at", "time")
+MODEL_NAMES = ("model", "model_raw", "model_name", "model_id")
+COST_NAMES = ("reported_cost", "cost", "cost_usd", "total_cost", "spend")
+
+_TOKENS = {
+    "uncached_input_tokens": (),
+    "_input": ("input_tokens", "prompt_tokens", "total_input_tokens"),
+    "cache_read_tokens": ("cached_tokens", "cached_input_tokens", "cache_read_input_tokens"),
+    "cache_write_5m_tokens": (),
+    "cache_write_1h_tokens": (),
+    "_writes": ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens"),
+    "output_tokens": (),
+    "_completion": ("completion_tokens", "total_output_tokens"),
+    "reasoning_tokens": ("thinking_tokens",),
+    "audio_input_tokens": (),
+    "audio_output_tokens": (),
+    "_total": ("total_tokens",),
+}
+USAGE_NAMES = (
+    "input_tokens",
+    *(
+        name
+        for own, others in _TOKENS.items()
+        for name in (own, *others)
+        if not name.startswith("_") and name != "input_tokens"
+    ),
+    *COST_NAMES,
+)
+
+FIELDS = (
+    Field("call_id", "text", ("id", "request_id", "response_id")),
+    Field("started_at", "time", TIME_NAMES[1:], required=True),
+    Field("latency_ms", "double", ("duration_ms",), lenient=True),
+    Field("time_to_first_token_ms", "double", ("ttft_ms",), lenient=True),
+    Field("project", "text"),
+    Field("feature", "text"),
+    Field("team", "text"),
+    Field("env", "text", ("environment",)),
+    Field("user_tier", "text", ("tier",)),
+    Field("user_id", "text", ("user", "end_user")),
+    Field("session_id", "text", ("session",)),
+    Field("trace_id", "text"),
+    Field("provider", "lower"),
+    Field("billing_account_id", "text"),
+    Field("model_raw", "text", ("model", "model_name", "model_id"), required=True),
+    Field("operation", "lower"),
+    Field("processing", "lower", ("service_tier",), default="'standard'"),
+    Field("status", "lower"),
+    *(Field(name, "integer", synonyms) for name, synonyms in _TOKENS.items()),
+    Field("reported_cost", "call_money", COST_NAMES[1:]),
+    Field("_currency", "currency", ("currency",)),
+    Field("prompt_name", "text"),
+    Field("prompt_version", "text"),
+    Field("prefix_blocks", "list", lenient=True),
+    Field("input_hash", "text"),
+    Field("max_tokens", "integer", lenient=True),
+    Field("finish_reason", "text"),
+    Field("is_stream", "boolean", ("stream",), lenient=True),
+    Field("cache_hit", "boolean", lenient=True),
+    Field("saved_cost", "call_money"),
+    Field("converted", "boolean", lenient=True),
+    Field("revenue", "call_money"),
+)
+_COMPUTED_BY_LOADER = ("cost", "priced_cost", "cost_basis", "price_id", "load_id", "source", "flags", "labels", "model")
+_TEXTS = (
+    "prompt", "messages", "input", "output", "completion", "response", "request", "answer", "question", "text", "content",
+    "system_prompt", "user_prompt",
+)  # fmt: skip
+_HASHED_TEXTS = ("messages", "prompt", "input")
+
+_FAULTS = (
+    *(Fault(f"{name} < 0", name, "{} tokens are negative; give 0 or more, or leave it empty") for name in _TOKENS),
+    Fault("reported_cost < 0", "reported_cost", "the cost {} is negative; leave it empty where it is not known"),
+    Fault("saved_cost < 0", "saved_cost", "the saved cost {} is negative"),
+    Fault("_currency <> 'USD'", "_currency", "costs of calls are in USD, this row says {}; convert them first"),
+)
+
+
+def query(columns: Columns, configuration: Configuration) -> str:
+    """The extraction query.
+
+    `input_tokens` is all input (cache reads and writes, audio included), `uncached_input_tokens` the rest alone;
+    likewise
+    `completion_tokens` is all output and `output_tokens` that without reasoning and audio; `cache_write_tokens` are
+    all writes, those
+    not among `cache_write_1h_tokens` living five minutes. Where two figures contradict each other, or `total_tokens`
+    is not the sum,
+    the disjoint classes are kept and the row is flagged `token_total`. Without a call_id, equal rows get equal ids in
+    every load: a
+    hash of the row, and a number from the second equal row on.
+    """
+    values = parsed_fields(columns, FIELDS, configuration)
+    read = ", ".join(f"{value} AS {quote_identifier(name)}" for name, value in values.items())
+    column, reason = first_fault(field_faults(columns, FIELDS) + named_faults(columns, FIELDS, _FAULTS))
+    classes = ", ".join(TOKEN_CLASSES)
+    kept = [
+        field.name
+        for field in FIELDS
+        if not field.name.startswith("_")
+        and field.name not in (*TOKEN_CLASSES, "call_id", "status", "reported_cost", "input_hash")
+    ]
+    total = " + ".join(f"coalesce({name}, 0)" for name in TOKEN_CLASSES)
+    return f"""
+        WITH parsed AS (
+            SELECT _row, {read}, {_content(columns)} AS _content, {_text_hash(columns)} AS _text_hash,
+            {_labels(columns)} AS labels
+            FROM {columns.source}
+        ),
+        writes AS (
+            SELECT *, coalesce(cache_write_5m_tokens, greatest(_writes - coalesce(cache_write_1h_tokens, 0), 0)) AS
+            _five,
+                coalesce(cache_read_tokens, 0) + coalesce(_five, 0) + coalesce(cache_write_1h_tokens, 0)
+                    + coalesce(audio_input_tokens, 0) AS _other_input,
+                coalesce(reasoning_tokens, 0) + coalesce(audio_output_tokens, 0) AS _other_output
+            FROM parsed
+        ),
+        classes AS (
+            SELECT * REPLACE (
+                coalesce(uncached_input_tokens, {_rest("_input", "_other_input")}) AS uncached_input_tokens,
+                _five AS cache_write_5m_tokens,
+                coalesce(output_tokens, {_rest("_completion", "_other_output")}) AS output_tokens
+            ) FROM writes
+        ),
+        checked AS (
+            SELECT *, coalesce(_input <> uncached_input_tokens + _other_input, false)
+                OR coalesce(_completion <> output_tokens + _other_output, false)
+                OR coalesce(_writes <> coalesce(_five, 0) + coalesce(cache_write_1h_tokens, 0), false)
+                OR (coalesce(_total <> {total}, false) AND coalesce({classes}) IS NOT NULL) AS _differs
+            FROM classes
+        )
+        SELECT _row, {", ".join(kept)}, {classes}, labels,
+            coalesce(call_id, concat('row-', _content, CASE WHEN row_number() OVER same > 1
+                THEN concat('-', row_number() OVER same) ELSE '' END)) AS call_id,
+            coalesce(input_hash, _text_hash) AS input_hash,
+            {_status("status")} AS status,
+            CASE WHEN cache_hit AND reported_cost IS NULL THEN 0 ELSE reported_cost END AS reported_cost,
+            CASE WHEN _differs THEN ['token_total'] ELSE [] END AS flags,
+            'calls' AS source, {column} AS _column, {reason} AS _reason
+        FROM checked WINDOW same AS (PARTITION BY _content ORDER BY _row)"""
+
+
+def warnings(columns: Columns) -> list[str]:
+    """What the person who loads should know about columns that are not stored."""
+    texts = [name for name in columns.others([]) if normalised(name) in map(normalised, _TEXTS)]
+    if not texts:
+        return []
+    return [f"Texts are not stored: {', '.join(texts)} only served to recognise equal inputs."]
+
+
+def _rest(total: str, parts: str) -> str:
+    """What is left of a total; NULL when it is not known (`greatest` alone would make that 0), never negative."""
+    return f"CASE WHEN {total} IS NOT NULL THEN greatest({total} - ({parts}), 0) END"
+
+
+def _others(columns: Columns) -> list[str]:
+    known = [columns.find(name) for field in FIELDS for name in field.names]
+    return columns.others([*known, *(columns.find(name) for name in (*_COMPUTED_BY_LOADER, *_TEXTS))])
+
+
+def _labels(columns: Columns) -> str:
+    """Every column that has no other place, values of up to 1,000 characters; and the entries of a column `labels`."""
+    entries = ", ".join(f"{{'k': {sql_text(name)}, 'v': {columns.text(name)}}}" for name in _others(columns))
+    own = "MAP {}::MAP(VARCHAR, VARCHAR)"
+    if columns.find("labels"):
+        own = f"coalesce(TRY_CAST(TRY_CAST({columns.text('labels')} AS JSON) AS MAP(VARCHAR, VARCHAR)), {own})"
+    if not entries:
+        return own
+    filtered = f"list_filter([{entries}], lambda e: e.v IS NOT NULL AND length(e.v) <= 1000)"
+    return f"map_concat(map_from_entries({filtered}), {own})"
+
+
+def _content(columns: Columns) -> str:
+    """A hash of all that the row says, whatever the order of its columns."""
+    parts = ", ".join(
+        f"coalesce(concat({sql_text(normalised(name) + '=')}, {columns.text(name)}), '')"
+        for name in sorted(columns.others([]), key=normalised)
+    )
+    return f"md5(concat_ws(chr(31), {parts}))"
+
+
+def _text_hash(columns: Columns) -> str:
+    name = next((name for name in _HASHED_TEXTS if columns.find(name)), None)
+    return "NULL::VARCHAR" if name is None else f"sha256({columns.text(name)})"
+
+
+def _status(value: str) -> str:
+    good = "'success', 'ok', 'succeeded', 'completed', '200'"
+    bad = "'failure', 'failed', 'error', 'timeout', 'cancelled'"
+    return f"CASE WHEN {value} IN ({good}) THEN 'success' WHEN {value} IN ({bad}) THEN 'failure' END"

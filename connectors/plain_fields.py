@@ -1,0 +1,157 @@
+"""How the columns of a plain table are declared, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from connectors.columns import Columns, believable, first_fault, unreadable
+from connectors.files import quote_identifier, sql_text
+from warehouse.configuration import Configuration
+from warehouse.schema import CALL_MONEY, LINE_MONEY
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column: its canonical name, how it is read (text, lower, currency, integer, double, boolean, money,
+    call_money, time,
+    open_time, day, list), its synonyms, whether a row needs it and the SQL that stands in where it misses.
+
+    A `lenient` field that cannot be read is unknown; any other rejects its row.
+    """
+
+    name: str
+    type: str
+    synonyms: tuple[str, ...] = ()
+    required: bool = False
+    default: str | None = None
+    lenient: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that a file may use; one that starts with an underscore is our own."""
+        return self.synonyms if self.name.startswith("_") else (self.name, *self.synonyms)
+
+    def value(self, columns: Columns, configuration: Configuration) -> str:
+        """SQL of the value read."""
+        text = columns.text(*self.names)
+        readers = {
+            "text": lambda: f"trim({text})",
+            "lower": lambda: f"lower(trim({text}))",
+            "currency": lambda: f"upper(trim({text}))",
+            "integer": lambda: columns.integer(*self.names),
+            "double": lambda: columns.double(*self.names),
+            "boolean": lambda: columns.boolean(*self.names),
+            "money": lambda: columns.decimal(*self.names, type=LINE_MONEY),
+            "call_money": lambda: columns.decimal(*self.names, type=CALL_MONEY),
+            "time": lambda: columns.time(*self.names),
+            "open_time": lambda: columns.time(*self.names),
+            "day": lambda: columns.day(configuration.reporting_time_zone, *self.names),
+            "list": lambda: f"TRY_CAST({text} AS UBIGINT[])",
+        }
+        return readers[self.type]()
+
+
+_EXAMPLES = {
+    "integer": "write a whole number such as 1200",
+    "double": "write a plain number such as 0.75",
+    "boolean": "write true or false",
+    "money": "write a plain number such as 12.5 or 35.2E-7",
+    "call_money": "write a plain number such as 0.0125 or 35.2E-7",
+    "time": "write it like 2026-03-01T12:00:00Z",
+    "open_time": "write it like 2026-03-01T12:00:00Z",
+    "day": "write it like 2026-03-01",
+    "list": "write a list of whole numbers such as [1, 2]",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A condition over the fields that rejects a row; `{}` in the reason is what the file says in `column`."""
+
+    condition: str
+    column: str
+    reason: str
+
+
+def parsed_fields(columns: Columns, fields: Sequence[Field], configuration: Configuration) -> dict[str, str]:
+    """SQL of every field's value, and of its text under `_text_<name>`."""
+    values: dict[str, str] = {}
+    for field in fields:
+        value = field.value(columns, configuration)
+        values[field.name] = value if field.default is None else _with_default(columns, field, value)
+        values[f"_text_{field.name}"] = columns.text(*field.names)
+    return values
+
+
+def _with_default(columns: Columns, field: Field, value: str) -> str:
+    return f"CASE WHEN {columns.text(*field.names)} IS NULL THEN {field.default} ELSE {value} END"
+
+
+def field_faults(columns: Columns, fields: Sequence[Field]) -> list[tuple[str, str, str]]:
+    """What rejects a row because a field misses, cannot be read or cannot be true; for `first_fault`."""
+    faults = []
+    for field in fields:
+        shown, text = columns.find(*field.names) or field.names[0], f"_text_{field.name}"
+        if field.required:
+            faults.append((f"{text} IS NULL", shown, f"{field.names[0]} is missing; every row needs it"))
+        if field.type in _EXAMPLES and not field.lenient:
+            reason = f"{{}} cannot be read; {_EXAMPLES[field.type]}"
+            faults.append((unreadable(text, field.name), f"{shown}|{text}", reason))
+        if field.type in ("time", "day"):
+            reason = "{} lies before 2006 or more than ten years ahead; correct it"
+            faults.append((f"NOT {believable(field.name)}", f"{shown}|{text}", reason))
+    return faults
+
+
+def named_faults(columns: Columns, fields: Sequence[Field], faults: Sequence[Fault]) -> list[tuple[str, str, str]]:
+    """Faults under the file's own column names; for `first_fault`."""
+    by_name = {field.name: field for field in fields}
+    named = []
+    for fault in faults:
+        names = by_name[fault.column].names
+        named.append((fault.condition, f"{columns.find(*names) or names[0]}|_text_{fault.column}", fault.reason))
+    return named
+
+
+def plain_query(
+    columns: Columns,
+    fields: Sequence[Field],
+    configuration: Configuration,
+    faults: Sequence[Fault] = (),
+    computed: Mapping[str, str] | None = None,
+) -> str:
+    """The extraction query of a table whose columns are its fields (those named with an underscore only serve
+    `computed`).
+    """
+    values = parsed_fields(columns, fields, configuration) | {"_file": sql_text(f"file {columns.file.name}")}
+    read = ", ".join(f"{value} AS {quote_identifier(name)}" for name, value in values.items())
+    results = {field.name: field.name for field in fields if not field.name.startswith("_")} | dict(computed or {})
+    shown = ", ".join(f"{value} AS {quote_identifier(name)}" for name, value in results.items())
+    column, reason = first_fault(field_faults(columns, fields) + named_faults(columns, fields, faults))
+    return (
+        f"WITH parsed AS (SELECT _row, {read} FROM {columns.source}) "
+        f"SELECT _row, {shown}, {column} AS _column, {reason} AS _reason FROM parsed"
+    )
+
+
+def lenient_warnings(
+    connection: duckdb.DuckDBPyConnection, columns: Columns, fields: Sequence[Field], configuration: Configuration
+) -> list[str]:
+    """Sentences that count the values which cannot be read and stay unknown."""
+    found = [(field, columns.find(*field.names)) for field in fields if field.lenient]
+    present = [(field, name) for field, name in found if name]
+    if not present:
+        return []
+    counts = ", ".join(
+        f"count(*) FILTER ({unreadable(columns.text(*field.names), field.value(columns, configuration))})"
+        for field, _ in present
+    )
+    row = connection.execute(f"SELECT {counts} FROM {columns.source}").fetchone() or ()
+    return [
+        f"{count} values of {name} cannot be read and stay unknown."
+        for (_, name), count in zip(present, row, strict=True)
+        if count
+    ]
