@@ -119,8 +119,8 @@ def query(columns: Columns, configuration: Configuration) -> str:
             FROM {columns.source}
         ),
         writes AS (
-            SELECT *, coalesce(cache_write_5m_tokens, greatest(_writes - coalesce(cache_write_1h_tokens, 0), 0)) AS
-            _five,
+            SELECT *,
+                coalesce(cache_write_5m_tokens, {_rest("_writes", "coalesce(cache_write_1h_tokens, 0)")}) AS _five,
                 coalesce(cache_read_tokens, 0) + coalesce(_five, 0) + coalesce(cache_write_1h_tokens, 0)
                     + coalesce(audio_input_tokens, 0) AS _other_input,
                 coalesce(reasoning_tokens, 0) + coalesce(audio_output_tokens, 0) AS _other_output
