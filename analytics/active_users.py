@@ -1,0 +1,72 @@
+"""Who used the product: daily and monthly active users.
+
+People come from `activity`: distinct user ids per day, plus counts where a day tells only how many. In a period for which nobody recorded
+activity, the distinct users among the callers stand in, marked "callers". A filter on a feature, project or model narrows
+the cost, never the people: the cost of one feature per active user is then a part of the whole cost per active user, and the features'
+parts sum to it. Only a filter on the user tier narrows the people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+import ibis
+import ibis.expr.types as ir
+
+from analytics.filters import Filters, apply, period_start
+from analytics.frames import rows_of
+from warehouse.reader import Warehouse
+
+ACTIVITY, CALLERS = "activity", "callers"
+
+
+@dataclass(frozen=True)
+class ActiveUsers:
+    """Active users of a period.
+
+    `user_days` sums the daily users over `days` days for which they are known; their quotient is the average DAU. `monthly` is
+    the number of distinct users over the period's days, None where only counts are known. `source` is "activity" or "callers".
+    """
+
+    user_days: int
+    days: int
+    monthly: int | None
+    source: str
+
+
+def people(filters: Filters) -> Filters:
+    """The filters that say which people are meant: the period and the user tier."""
+    return replace(filters, where=tuple(item for item in filters.where if item[0] == "user_tier"))
+
+
+def active_users(warehouse: Warehouse, filters: Filters, grain: str) -> dict[date, ActiveUsers]:
+    """Active users of each period of this grain with anybody known, by the period's first day."""
+    chosen = people(filters)
+    activity = warehouse.table("activity")
+    # A row without user id tells how many came, not who.
+    activity = activity.filter(activity.user_id.notnull() | activity.active_users.notnull())
+    recorded = activity.mutate(anonymous=activity.user_id.isnull().ifelse(activity.active_users, 0))
+    callers = warehouse.table("user_days").mutate(anonymous=ibis.literal(0, "int64"))
+    return _collect(warehouse, apply(callers, chosen), grain, CALLERS) | _collect(
+        warehouse, apply(recorded, chosen), grain, ACTIVITY
+    )
+
+
+def _collect(warehouse: Warehouse, table: ir.Table, grain: str, source: str) -> dict[date, ActiveUsers]:
+    table = table.mutate(period=period_start(table.date, grain))
+    daily = table.group_by(["period", "date"]).agg(
+        users=(table.user_id.nunique() + table.anonymous.sum().fill_null(0)).cast("int64")
+    )
+    sums = daily.group_by("period").agg(user_days=daily.users.sum().cast("int64"), days=daily.count())
+    distinct = table.group_by("period").agg(named=table.user_id.nunique(), nameless=(table.user_id.isnull()).any())
+    people_of = {row["period"]: row for row in rows_of(warehouse, distinct)}
+    return {
+        row["period"]: ActiveUsers(
+            row["user_days"],
+            row["days"],
+            None if people_of[row["period"]]["nameless"] else people_of[row["period"]]["named"],
+            source,
+        )
+        for row in rows_of(warehouse, sums.order_by("period"))
+    }
