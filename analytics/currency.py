@@ -1,0 +1,22 @@
+"""One total, one currency: sums across currencies are refused, never made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from warehouse.errors import InputError
+
+
+def require_one_currency(currencies: Iterable[str | None]) -> str | None:
+    """The one currency of amounts that are to be added; None when there is none.
+
+    Pass the currencies of amounts alone: a row without money has nothing to add and may carry any code. Raises InputError, naming the
+    currencies, when there are several.
+    """
+    found = sorted({code for code in currencies if code})
+    if len(found) > 1:
+        raise InputError(
+            f"these costs are in {', '.join(found[:-1])} and {found[-1]}, which cannot be added: choose one currency, "
+            f"for example with --where currency={'USD' if 'USD' in found else found[0]}"
+        )
+    return found[0] if found else None

@@ -1,0 +1,119 @@
+"""Inside one feature: its cost by model, tier, team and day, by prompt and user, and its dearest calls."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from analytics.costs import dearest_first
+from analytics.currency import require_one_currency
+from analytics.filters import UNTAGGED, Filters, apply, matching
+from analytics.frames import Row, frame_of, rows_of
+from analytics.ledger import MONEY, call_category, ledger, unknown_costs
+from analytics.ratios import per_unit, share
+from warehouse.errors import InputError
+from warehouse.reader import Warehouse
+from warehouse.schema import TOKEN_CLASSES
+
+FROM_LEDGER = {"model": "model", "user_tier": "user_tier", "team": "team", "day": "date"}
+"""Breakdowns that the ledger has: their costs sum to the feature's cost."""
+
+FROM_CALLS = {"prompt": "prompt_name", "user": "user_id"}
+"""Breakdowns that only the calls have: their costs are the calls' own, as traced, in USD."""
+
+CALL_COLUMNS = (
+    "call_id", "started_at", "provider", "model", "operation", "processing", "status", "user_id", "user_tier", "team", "project", "env",
+    "prompt_name", "prompt_version", *TOKEN_CLASSES, "cost", "cost_basis", "latency_ms", "max_tokens", "finish_reason", "cache_hit",
+    "session_id", "trace_id", "source",
+)  # fmt: skip
+
+
+def narrowed(filters: Filters, feature: str | None) -> Filters:
+    """The filters, narrowed to one feature; None: what names no feature."""
+    return filters.only("feature", UNTAGGED if feature is None else feature)
+
+
+def feature_detail(warehouse: Warehouse, filters: Filters, feature: str | None, by: str) -> pd.DataFrame:
+    """One feature's cost (None: what names no feature) by model, user_tier, team, day, prompt or user, the dearest first (days in order).
+
+    Columns: `by`, cost, currency, share (of the frame), calls, cost_per_call, unpriced_calls, basis. By model, tier, team and day, cost is
+    the ledger's, on the filters' basis (`basis` says which), and sums to the feature's cost. By prompt and user it is what the
+    traces say (`basis` "as traced"), in USD: a bill names neither. A missing name is None.
+
+    Raises InputError for another `by`, and when the costs are in several currencies.
+    """
+    chosen = narrowed(filters, feature)
+    if by in FROM_LEDGER:
+        rows, basis = _ledger_rows(warehouse, chosen, by), filters.basis
+    elif by in FROM_CALLS:
+        rows, basis = _call_rows(warehouse, chosen, by), "as traced"
+    else:
+        raise InputError(f"a feature cannot be broken down by {by!r}: choose {', '.join([*FROM_LEDGER, *FROM_CALLS])}")
+    whole = sum((row["cost"] for row in rows if row["cost"] is not None), Decimal(0))
+    for row in rows:
+        cost = row["cost"]
+        row["share"] = share(cost, whole)
+        row["cost_per_call"] = per_unit(None if cost is None else cost - (row.get("credits") or 0), row["calls"])
+        row["basis"] = basis
+    rows.sort(key=lambda row: row["day"] if by == "day" else dearest_first(row, (by,)))
+    return frame_of(rows, (by, "cost", "currency", "share", "calls", "cost_per_call", "unpriced_calls", "basis"))
+
+
+def dearest_calls(warehouse: Warehouse, filters: Filters, feature: str | None, limit: int = 100) -> pd.DataFrame:
+    """The feature's dearest calls of the period (None: of the calls that name no feature), at most `limit`.
+
+    Grain: one row per call, the dearest first; calls whose cost is not known come last. Columns: what identifies and explains a call: ids, UTC time,
+    model, tokens by class (disjoint), cost in USD as traced and its basis, latency in milliseconds, limits. Never its text.
+    """
+    calls = calls_between(warehouse, narrowed(filters, feature))
+    dearest = calls.order_by([calls.cost.desc(nulls_first=False), calls.started_at, calls.source, calls.call_id])
+    return frame_of(rows_of(warehouse, dearest.limit(limit).select(*CALL_COLUMNS)), CALL_COLUMNS)
+
+
+def calls_between(warehouse: Warehouse, filters: Filters) -> ir.Table:
+    """Single calls that lie in the period, cut in the reporting time zone, and pass the filters; with the ledger's `category`."""
+    zone = warehouse.configuration.zone
+    start, end = (
+        datetime.combine(day, time(), zone).astimezone(UTC).replace(tzinfo=None)
+        for day in (filters.start, filters.end + timedelta(days=1))
+    )
+    calls = warehouse.table("calls")
+    calls = calls.filter(calls.started_at >= start, calls.started_at < end)
+    return matching(calls.mutate(category=call_category(calls)), filters, {"account": "billing_account_id"})
+
+
+def _ledger_rows(warehouse: Warehouse, filters: Filters, by: str) -> list[Row]:
+    rows = apply(ledger(warehouse), filters)
+    amount = rows[filters.basis]
+    sums = rows.group_by(**{by: rows[FROM_LEDGER[by]], "currency": rows.currency}).agg(
+        cost=amount.sum(),
+        credits=amount.sum(where=rows.is_credit),
+        calls=rows.calls.sum(),
+        unpriced_calls=rows.unpriced_calls.sum(),
+        unknown_costs=unknown_costs(rows, filters.basis).sum(),
+    )
+    found = rows_of(warehouse, sums)
+    currency = require_one_currency(row["currency"] for row in found if row["cost"] is not None)
+    merged: dict[object, Row] = {}
+    for row in found:
+        into = merged.setdefault(
+            row[by],
+            {by: row[by], "cost": None, "currency": currency, "credits": Decimal(0), "calls": 0, "unpriced_calls": 0},
+        )
+        into["calls"] += row["calls"]
+        into["unpriced_calls"] += row["unpriced_calls"]
+        into["credits"] += row["credits"] or 0
+        if row["cost"] is not None:
+            into["cost"] = row["cost"] + (into["cost"] or 0)
+    return list(merged.values())
+
+
+def _call_rows(warehouse: Warehouse, filters: Filters, by: str) -> list[Row]:
+    calls = calls_between(warehouse, filters)
+    sums = calls.group_by(**{by: calls[FROM_CALLS[by]]}).agg(
+        cost=calls.cost.sum().cast(MONEY), calls=calls.count(), unpriced_calls=calls.cost.isnull().sum()
+    )
+    return [row | {"currency": "USD"} for row in rows_of(warehouse, sums)]
