@@ -10,14 +10,15 @@ input side repeats the cache costs, and for a cache hit it still shows the full 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from connectors.dimensions import as_object
 from connectors.extraction import Extraction
-from connectors.files import quote_identifier, scan, sql_text
+from connectors.files import quote_identifier, sql_text
 from connectors.token_classes import COUNTS, LITELLM_USAGE_PATHS
 from connectors.traced_calls import canonical_calls, timestamp, truth
+from connectors.traced_fields import fields, pick
 
 if TYPE_CHECKING:
     import duckdb
@@ -57,13 +58,10 @@ _COLUMNS = (
     "request_id", "id", "litellm_call_id", "call_type", "status", "custom_llm_provider", "model", "model_group", "startTime", "endTime",
     "completionStartTime", "response_time", "request_duration_ms", "prompt_tokens", "completion_tokens", "total_tokens", "spend",
     "response_cost", "saved_cache_cost", "cache_hit", "stream", "request_tags", "end_user", "session_id", "trace_id", "team_id",
-    "metadata", "messages", "model_parameters", "response", "cost_breakdown",
+    "metadata", "messages",
 )  # fmt: skip
 
 _PATHS: dict[str, str] = {name: f"/{name}" for name in _COLUMNS} | {
-    "model_parameters": "",
-    "response": "",
-    "cost_breakdown": "",
     "parameter_stream": "/model_parameters/stream",
     "parameter_max_tokens": "/model_parameters/max_tokens",
     "parameter_max_completion_tokens": "/model_parameters/max_completion_tokens",
@@ -74,7 +72,7 @@ _PATHS: dict[str, str] = {name: f"/{name}" for name in _COLUMNS} | {
     "response_stop": "/response/stop_reason",
     "breakdown_tier": "/cost_breakdown/service_tier",
 }
-"""What is read of a JSON row, by name; "" is not read as a whole."""
+"""What is read of a row: column name and JSON pointer."""
 
 _METADATA: dict[str, str] = {
     "marked": "/spend_logs_metadata",
@@ -112,58 +110,24 @@ def extract(
     connection: duckdb.DuckDBPyConnection, file: SourceFile, configuration: Configuration
 ) -> Iterable[Extraction]:
     """The calls of the file, one per row."""
-    fields = _json_fields(file) if file.format in ("json", "jsonl") else _column_fields(connection, file)
-    query = canonical_calls(_evidence(fields), configuration, _NAMES)
+    query = canonical_calls(_evidence(fields(connection, file, _PATHS)), configuration, _NAMES)
     yield Extraction(KIND, "calls", KIND, file.name, file.checksum, query, rejects=file.rejects)
 
 
-def _pick(paths: Mapping[str, str], source: str, inner: str) -> str:
-    """A query that adds every path of a JSON column as a text column; the JSON is parsed once per row."""
-    wanted = {name: path for name, path in paths.items() if path}
-    listed = ", ".join(sql_text(path) for path in wanted.values())
-    columns = ", ".join(
-        f"nullif(_picked[{at}], '') AS {quote_identifier(name)}" for at, name in enumerate(wanted, start=1)
-    )
-    return f"SELECT * EXCLUDE (_picked), {columns} FROM (SELECT *, json_extract_string({source}, [{listed}]) AS _picked FROM ({inner}))"
-
-
-def _json_fields(file: SourceFile) -> str:
-    return f"SELECT * EXCLUDE (json) FROM ({_pick(_PATHS, 'json', f'SELECT _row, json FROM {scan(file)}')})"
-
-
-def _column_fields(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
-    """The same columns from a table: texts of CSV, or typed columns of Parquet."""
-    described = connection.execute(f"DESCRIBE SELECT * FROM {scan(file)}").fetchall()
-    types = {name.lower(): (name, kind) for name, kind, *_ in described}
-    items = []
-    for name in _PATHS:
-        if name.lower() not in types:
-            items.append(f"NULL::VARCHAR AS {quote_identifier(name)}")
-            continue
-        written, kind = types[name.lower()]
-        column = quote_identifier(written)
-        if kind.startswith("TIMESTAMP WITH"):
-            column = f"make_timestamp(epoch_us({column}))"
-        elif kind.startswith(("STRUCT", "MAP", "VARCHAR[]")):
-            column = f"to_json({column})"
-        items.append(f"nullif({column}::VARCHAR, '') AS {quote_identifier(name)}")
-    return f"SELECT _row, {', '.join(items)} FROM {scan(file)}"
-
-
-def _evidence(fields: str) -> str:
-    metadata = _pick(_METADATA, "own_metadata", f"SELECT *, {as_object('metadata')} AS own_metadata FROM ({fields})")
+def _evidence(rows: str) -> str:
+    metadata = pick(_METADATA, "own_metadata", f"SELECT *, {as_object('metadata')} AS own_metadata FROM ({rows})")
     objects = f"""
         SELECT *, {as_object("marked")} AS marked_metadata, {as_object("requester")} AS requester_object
              , {as_object("coalesce(usage, usage_more)")} AS usage_object
         FROM ({metadata})"""
     usage = {path: path for paths in LITELLM_USAGE_PATHS.values() for path in paths} | {"usage_tier": "/service_tier"}
-    picked = _pick(usage, "usage_object", objects)
+    picked = pick(usage, "usage_object", objects)
     nested = {
         "nested_traced": "/trace_metadata",
         "nested_session": "/session_id",
         "nested_marked": "/spend_logs_metadata",
     }
-    source = _pick(nested, "requester_object", picked)
+    source = pick(nested, "requester_object", picked)
     own = {"input": "prompt_tokens", "output": "completion_tokens", "total": "total_tokens"}
     counts = []
     for name in COUNTS:

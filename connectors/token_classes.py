@@ -124,7 +124,8 @@ def _repeated_output() -> str:
 def normalised(relation: str) -> str:
     """A query that adds the canonical token classes to a relation.
 
-    `relation` has the columns `usage_<name>` for every name of `COUNTS` (BIGINT, not negative, NULL: not given) and
+    `relation` has the columns `usage_<name>` for every name of `COUNTS` (BIGINT, not negative, NULL: not given; a total of 0 says
+    nothing) and
     `usage_inclusive` (BOOLEAN: this source usually counts details inside input and output). The result has all its columns plus
     `uncached_input_tokens`, `cache_read_tokens`, `cache_write_5m_tokens`, `cache_write_1h_tokens`, `output_tokens`,
     `reasoning_tokens`, `audio_input_tokens`, `audio_output_tokens` (tokens; all NULL when the source gave no usage), `usage_tokens`
@@ -141,10 +142,10 @@ def normalised(relation: str) -> str:
              , greatest(coalesce(usage_cache_write, 0), coalesce(usage_cache_write_5m, 0) + coalesce(usage_cache_write_1h, 0)) AS _write
              , coalesce(usage_audio_input, 0) AS _audio_given, coalesce(usage_audio_output, 0) AS _audio_out
              , coalesce(usage_other_input, 0) AS _other_in, coalesce(usage_other_output, 0) AS _other_out
-             , coalesce(usage_reasoning, 0) AS _reasoning, coalesce(usage_inclusive, false) AS _inclusive"""
+             , coalesce(usage_reasoning, 0) AS _reasoning, coalesce(usage_inclusive, false) AS _inclusive, nullif(usage_total, 0) AS _total"""
     return f"""
     SELECT * EXCLUDE (_input, _output, _read, _write_1h, _write, _audio_given, _audio_out, _other_in, _other_out, _reasoning, _inclusive,
-                      _has_usage, _audio_in, _all_in, _all_out, _excess, _input_sums, _fit, _repeated_out, _repeated_in)
+                      _total, _has_usage, _audio_in, _all_in, _all_out, _excess, _input_sums, _fit, _repeated_out, _repeated_in)
          , CASE WHEN _has_usage THEN _input - _repeated_in + _other_in END AS uncached_input_tokens
          , CASE WHEN _has_usage THEN _read END AS cache_read_tokens
          , CASE WHEN _has_usage THEN _write - _write_1h END AS cache_write_5m_tokens
@@ -154,7 +155,7 @@ def normalised(relation: str) -> str:
          , CASE WHEN _has_usage THEN _audio_in END AS audio_input_tokens
          , CASE WHEN _has_usage THEN _audio_out END AS audio_output_tokens
          , CASE WHEN _has_usage THEN _input - _repeated_in + _all_in + _output - _repeated_out + _all_out END AS usage_tokens
-         , coalesce(usage_total, 0) > 0 AND (NOT _has_usage OR _fit IS NULL) AS token_total_differs
+         , _total IS NOT NULL AND (NOT _has_usage OR _fit IS NULL) AS token_total_differs
     FROM (
         SELECT *
              , CASE WHEN _fit IS NOT NULL THEN _fit WHEN _inclusive AND _all_out <= _output THEN _all_out ELSE 0 END AS _repeated_out
@@ -167,12 +168,12 @@ def normalised(relation: str) -> str:
             FROM (
                 SELECT *
                      , CASE WHEN _inclusive AND _input < _read + _write + _other_in + _audio_given
-                                 AND coalesce(usage_total = _input + _output, true)
+                                 AND coalesce(_total = _input + _output, true)
                             THEN greatest(least(_input - _read - _write - _other_in, _audio_given), 0)
                             ELSE _audio_given END AS _audio_in
                      , _read + _write + _audio_in + _other_in AS _all_in
                      , _reasoning + _audio_out + _other_out AS _all_out
-                     , _input + _all_in + _output + _all_out - usage_total AS _excess
+                     , _input + _all_in + _output + _all_out - _total AS _excess
                 FROM ({parts}, {anything} AS _has_usage FROM ({relation}))
             )
         )

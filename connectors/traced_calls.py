@@ -102,7 +102,7 @@ OUTCOMES: dict[str, tuple[str, ...]] = {
 
 _SYSTEM_KEYS = (
     "user_api_key*", "litellm*", "requester_*", "usage_object", "additional_usage_values", "spend_logs_metadata", "trace_metadata",
-    "response_id", "cache_hit", "cache_key", "api_base", "applied_guardrails", "used_client_oauth_token", "trace_name", "generation_name",
+    "response_id", "cache_hit", "cache_key", "api_base", "applied_guardrails", "used_client_oauth_token", "generation_name",
     "tags", "trace_id", "hidden_params", "model_map_information", "cost_breakdown", "error_information", "status", "attributes*",
     "resourceAttributes*", "scope*", "model_group", "deployment", "model_info", "caching_groups", "previous_models", "endpoint",
     "original_model_group", "batch_models", "mcp_*", "vector_store*", "cold_storage*", "guardrail_information", "max_retries", "attempted_*",
