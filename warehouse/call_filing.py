@@ -49,14 +49,19 @@ class CallFiling:
     def _merge(self, months: list[str], staged: set[str], files: dict[tuple[str, str], FactFile]) -> None:
         """Gather stored and new calls of these months in `merged_calls`, one row per call."""
         names = ", ".join(f'"{name}"' for name in CALLS.names)
-        stored = self.filing.base_relation("calls", months)
-        self.connection.execute(CALLS.ddl("merged_calls"))
-        self.connection.execute(f"INSERT INTO merged_calls SELECT {names} FROM ({stored})")
-        if "prices" in staged:
-            self.price(self.connection, "merged_calls")
+        self.progress("merging calls", 0.55)
+        if "calls" in staged and not self.filing.base_files("calls", months):
+            self.connection.execute("ALTER TABLE staged_calls RENAME TO merged_calls")
+            self.connection.execute("ALTER TABLE merged_calls DROP COLUMN _part")
+        else:
+            self.connection.execute(CALLS.ddl("merged_calls"))
+            stored = self.filing.base_relation("calls", months)
+            self.connection.execute(f"INSERT INTO merged_calls SELECT {names} FROM ({stored})")
+            if "prices" in staged:
+                self.price(self.connection, "merged_calls")
+            if "calls" in staged:
+                self.connection.execute(f"INSERT INTO merged_calls SELECT {names} FROM staged_calls")
         if "calls" in staged:
-            self.connection.execute(f"INSERT INTO merged_calls SELECT {names} FROM staged_calls")
-            self.progress("merging calls", 0.55)
             merge_calls(self.connection, "merged_calls")
         scores = self._all_scores(files)
         if scores:

@@ -73,38 +73,49 @@ class Staging:
             extraction.checksum,
             extraction.delivery,
         )
-        if table.name not in self._tables:
-            self.connection.execute(table.ddl(self.name(table.name)))
-            self.connection.execute(f"ALTER TABLE {self.name(table.name)} ADD COLUMN _part INTEGER")
-            self._tables.add(table.name)
         try:
             self.connection.execute("BEGIN")
-            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE extracted AS SELECT * FROM ({extraction.query})")
-            present = {row[0] for row in self.connection.execute("DESCRIBE extracted").fetchall()}
-            columns = [column for column in table.columns if column.name in present]
-            names = ", ".join(f'"{column.name}"' for column in columns)
-            values = ", ".join(f'CAST("{column.name}" AS {column.type})' for column in columns)
-            good = "WHERE _reason IS NULL" if "_reason" in present else ""
-            self.connection.execute(
-                f"INSERT INTO {self.name(table.name)} ({names}, _part) SELECT {values}, {part} FROM extracted {good}"
-            )
-            if good:
-                count = self.connection.execute("SELECT count(*) FROM extracted WHERE _reason IS NOT NULL").fetchone()
-                staged.rejected = count[0] if count else 0
-                rows = self.connection.execute(
-                    "SELECT _row, _column, _reason FROM extracted WHERE _reason IS NOT NULL ORDER BY _row LIMIT ?",
-                    [REJECT_DETAILS_KEPT],
-                ).fetchall()
-                staged.rejects = [Reject(*row) for row in rows]
-            self.connection.execute("DROP TABLE extracted")
+            self._take(table, extraction.query, staged)
             self.connection.execute("COMMIT")
         except duckdb.Error as error:
             self.connection.execute("ROLLBACK")
             raise InputError(f"cannot be read: {_first_line(error)}", file=extraction.file) from error
+        self._tables.add(table.name)
         staged.rejects = [*extraction.rejects, *staged.rejects]
         staged.rejected += len(extraction.rejects)
         self.files.append(staged)
         return staged
+
+    def _take(self, table: Table, query: str, staged: StagedFile) -> None:
+        """Run an extraction's query once, keep its good rows, list the bad ones."""
+        probe = self.connection.execute(f"SELECT * FROM ({query}) LIMIT 0").description or []
+        present = {column[0] for column in probe}
+        values = ", ".join(
+            f'CAST({f"{chr(34)}{column.name}{chr(34)}" if column.name in present else "NULL"} AS {column.type}) AS "{column.name}"'
+            for column in table.columns
+        )
+        judged = "_reason" in present
+        judgement = ", _row, _column, _reason" if judged else ""
+        self.connection.execute(
+            f"CREATE TABLE extracted AS SELECT {values}, {staged.part}::INTEGER AS _part{judgement} FROM ({query})"
+        )
+        if judged:
+            count = self.connection.execute("SELECT count(*) FROM extracted WHERE _reason IS NOT NULL").fetchone()
+            staged.rejected = count[0] if count else 0
+            rows = self.connection.execute(
+                "SELECT _row, _column, _reason FROM extracted WHERE _reason IS NOT NULL ORDER BY _row LIMIT ?",
+                [REJECT_DETAILS_KEPT],
+            ).fetchall()
+            staged.rejects = [Reject(*row) for row in rows]
+            if staged.rejected:
+                self.connection.execute("DELETE FROM extracted WHERE _reason IS NOT NULL")
+            for name in ("_row", "_column", "_reason"):
+                self.connection.execute(f"ALTER TABLE extracted DROP COLUMN {name}")
+        if table.name in self._tables:
+            self.connection.execute(f"INSERT INTO {self.name(table.name)} BY NAME SELECT * FROM extracted")
+            self.connection.execute("DROP TABLE extracted")
+        else:
+            self.connection.execute(f"ALTER TABLE extracted RENAME TO {self.name(table.name)}")
 
     def refuse(self, file: str, kind: str, checksum: str, reason: str) -> None:
         """Record a file that cannot be used at all."""
