@@ -31,7 +31,7 @@ SELECT date, feature, user_tier, amount, 'USD' AS currency, conversions, 'demo' 
 _UTILIZATION = """
 CREATE OR REPLACE TEMP TABLE demo_utilization AS
 SELECT make_timestamp(hour) AS hour, resource::VARCHAR AS resource, gpu::VARCHAR AS gpu, 1::BIGINT AS gpu_count, gpu_utilization,
-    memory_used, requests, tokens_per_second, 'llama-3.1-8b' AS model, 'classify' AS feature, 'demo' AS source
+    memory_used, requests, tokens_per_second, 'llama-3.1-8b-instruct' AS model, 'classify' AS feature, 'demo' AS source
 FROM demo_wire
 ORDER BY hour, resource
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from connectors.demo.shares import Numbers, apportion
 from connectors.demo.story import Story
 
 _MICROS = 1_000_000
-_REGION = {"RegionId": "ap-southeast-1", "RegionName": "Asia Pacific (Singapore)"}
+_REGION: dict[str, Any] = {"RegionId": "ap-southeast-1", "RegionName": "Asia Pacific (Singapore)"}
 _SERVICES = (
     # share, provider, service, category, usage type, description, resource, tags
     (0.36, "AWS", "Amazon Simple Storage Service", "Storage", "TimedStorage-ByteHrs", "Documents, standard storage", "demo-documents",

@@ -76,11 +76,13 @@ def _per_request(story: Story, count: NDArray[np.int64]) -> NDArray[np.int64]:
     paying = all_tiers - of_free
     micros = np.zeros_like(count)
     micros[:, code, free] = requests[:, free] * by_free
-    others = [tier for tier in range(len(TIERS)) if tier != free]
+    others = np.array([tier for tier in range(len(TIERS)) if tier != free])
     for month in range(len(story.months)):
         days = story.days_in(month)
         weights = requests[np.ix_(days, others)]
         # whole numbers: the paying tiers' rate of March, exactly in March itself
         total = of_paying * int(weights.sum()) // max(paying, 1)
-        micros[np.ix_(days, [code], others)] = apportion(weights.ravel(), total).reshape(weights.shape)[:, None, :]
+        micros[np.ix_(days, np.array([code]), others)] = apportion(weights.ravel(), total).reshape(weights.shape)[
+            :, None, :
+        ]
     return micros

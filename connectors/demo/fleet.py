@@ -81,7 +81,8 @@ def run_fleet(story: Story) -> Fleet:
     for number in range(small["count"]):
         mine = np.clip(seconds - number * _HOUR, 0, _HOUR)
         at = np.flatnonzero(mine)
-        parts.append((at, SMALL, number, mine[at], needed[at] / seconds[at] * mine[at]))
+        uneven = np.exp(random.normal(0, 0.05, len(at)))
+        parts.append((at, SMALL, number, mine[at], needed[at] / seconds[at] * mine[at] * uneven))
     hour, kind, instance, ran, busy = (
         np.concatenate([np.broadcast_to(part[place], len(part[0])) for part in parts]) for place in range(5)
     )

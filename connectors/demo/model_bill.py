@@ -89,11 +89,10 @@ def openai_lines(story: Story, calls: Columns) -> Iterator[Line]:
     traced, prices = traced_tokens(story, calls), _prices(story)
     embedding = story.model_code(story.raw["embedding"]["model"])
     chat = [code for code, model in enumerate(story.models) if model.provider == "openai" and code != embedding]
-    for number, month in enumerate(story.months):
+    for number in range(len(story.months)):
         days = story.days_in(number)
         month_traced = traced[days][:, chat]
         flat_prices = np.broadcast_to(prices[chat], month_traced.shape).ravel()
-        bypassed = np.zeros(month_traced.size, dtype=np.int64)
         missing = _missing(story, "llm", number, int((month_traced.ravel() * flat_prices).sum()))
         last = np.arange(month_traced.size).reshape(month_traced.shape)[-1, :, 0]
         routed = bool(month_traced[-1, -1, 0, 1] > 0)
@@ -108,7 +107,7 @@ def openai_lines(story: Story, calls: Columns) -> Iterator[Line]:
                         if tokens:
                             price = Decimal(int(prices[code, batch, way])) / DOLLAR
                             yield _line(story, int(day), story.models[code].name, direction, bool(batch), tokens, price)
-        yield from _embedding_lines(story, random, number, days, traced[days, embedding, 0, 0], month)
+        yield from _embedding_lines(story, random, number, days, traced[days, embedding, 0, 0])
 
 
 def _missing(story: Story, what: str, month: int, traced: int) -> int:
@@ -130,7 +129,6 @@ def _embedding_lines(
     number: int,
     days: NDArray[np.int64],
     traced: NDArray[np.int64],
-    month: str,
 ) -> Iterator[Line]:
     bills = story.raw["bills"]
     used = days[traced > 0]

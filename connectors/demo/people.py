@@ -49,7 +49,7 @@ def invite(story: Story) -> People:
     shares = np.array([settings["tiers"][name] for name in TIERS])
     tier = random.permutation(np.repeat(np.arange(len(TIERS)), apportion(shares, pool[-1])))
     eager = np.array([settings["eagerness"][name] for name in TIERS])[tier]
-    comes = eager * np.exp(0.8 * random.standard_normal(len(tier)))
+    comes = eager * np.exp(1.5 * random.standard_normal(len(tier)))
     does = eager * np.exp(1.0 * random.standard_normal(len(tier)))
     days, users = [], []
     for month in range(len(story.months)):
