@@ -114,8 +114,9 @@ def _query(columns: Columns, configuration: Configuration) -> str:
         WITH parsed AS (SELECT _row, {read} FROM {columns.source}),
         dated AS (
             SELECT * REPLACE (
-                coalesce(_charge_start, _billing_start) AS _charge_start,
-                coalesce(_billing_start, date_trunc('month', _charge_start)) AS _billing_start
+                CASE WHEN _charge_start_text IS NULL THEN _billing_start ELSE _charge_start END AS _charge_start,
+                CASE WHEN _billing_start_text IS NULL THEN date_trunc('month', _charge_start)
+                     ELSE _billing_start END AS _billing_start
             ) FROM parsed
         ),
         ended AS (
