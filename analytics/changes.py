@@ -37,7 +37,7 @@ def changes(warehouse: Warehouse, filters: Filters, by: str) -> pd.DataFrame:
     now, before = _sums(warehouse, filters, by), _sums(warehouse, filters.previous(), by)
     currency = require_one_currency(row["currency"] for row in (*now, *before))
     costs, previous = _by_key(now), _by_key(before)
-    rows = []
+    rows: list[Row] = []
     for kind, name in {**costs, **previous}:
         cost, earlier = costs.get((kind, name), Decimal(0)), previous.get((kind, name), Decimal(0))
         if cost == earlier == 0:

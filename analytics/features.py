@@ -49,40 +49,44 @@ def features(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
 
     Raises InputError when the costs are in several currencies.
     """
-    rows = _by_feature(warehouse, filters)
-    currency = require_one_currency(row["currency"] for row in rows if row["total"] is not None)
-    sums = _merged(rows)
     before = _previous(warehouse, filters)
     tokens, trends = _tokens(warehouse, filters), _trends(warehouse, filters)
-    whole = sum((row["cost"] for row in sums.values() if row["cost"] is not None), Decimal(0))
-    calls = sum(row["calls"] for row in sums.values())
-    answer = []
-    for key, row in sums.items():
-        cost, used = row["cost"], tokens.get(key[1]) if key[0] != NOT_TRACED else None
+    answer = feature_shares(warehouse, filters)
+    for row in answer:
+        key, cost = (row["kind"], row["feature"]), row["cost"]
+        used = tokens.get(row["feature"]) if row["kind"] != NOT_TRACED else None
         previous = None if before is None else before.get(key, Decimal(0))
-        answer.append(
-            row
-            | {
-                "currency": currency,
-                "cost_share": share(cost, whole),
-                "call_share": share(row["calls"], calls),
-                "cost_per_call": per_unit(None if cost is None else cost - row["credits"], row["calls"]),
-                "tokens": used[0] if used else None,
-                "tokens_per_call": float(used[0] / used[1]) if used and used[1] else None,
-                "total_cost": row["total"],
-                "total_per_call": per_unit(
-                    None if row["total"] is None else row["total"] - row["credits"], row["calls"]
-                ),
-                "previous_cost": previous,
-                "change": share(cost - previous, previous) if cost is not None and previous else None,
-                "trend": trends.get(key, []),
-                "estimated_share": share(row["estimated"], cost),
-            }
-        )
+        row["tokens"] = used[0] if used else None
+        row["tokens_per_call"] = float(used[0] / used[1]) if used else None
+        row["previous_cost"] = previous
+        row["change"] = share(cost - previous, previous) if cost is not None and previous else None
+        row["trend"] = trends.get(key, [])
+    return frame_of(answer, COLUMNS)
+
+
+def feature_shares(warehouse: Warehouse, filters: Filters) -> list[Row]:
+    """The rows of `features` in their order, as dicts, without tokens and without the period before: for sentences and short lists.
+
+    Raises InputError when the costs are in several currencies.
+    """
+    rows = _by_feature(warehouse, filters)
+    currency = require_one_currency(row["currency"] for row in rows if row["total"] is not None)
+    answer = list(_merged(rows).values())
+    whole = sum((row["cost"] for row in answer if row["cost"] is not None), Decimal(0))
+    calls = sum(row["calls"] for row in answer)
+    for row in answer:
+        cost, total, credits = row["cost"], row.pop("total"), row["credits"]
+        row["currency"] = currency
+        row["cost_share"] = share(cost, whole)
+        row["call_share"] = share(row["calls"], calls)
+        row["cost_per_call"] = per_unit(None if cost is None else cost - credits, row["calls"])
+        row["total_cost"] = total
+        row["total_per_call"] = per_unit(None if total is None else total - credits, row["calls"])
+        row["estimated_share"] = share(row.pop("estimated"), cost)
     answer.sort(
         key=lambda row: (_ORDER[row["kind"]], *dearest_first(row, ()), -(row["total_cost"] or 0), row["feature"] or "")
     )
-    return frame_of(answer, COLUMNS)
+    return answer
 
 
 def outside_features(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:

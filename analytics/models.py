@@ -37,8 +37,9 @@ def models(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
     rows sum to the ledger. A model that is billed and never traced has 0 calls. What runs on own GPUs costs 0 here: its cost is the GPUs'.
 
     Token classes are disjoint and sum to total_tokens (None: no call reports any). cache_read_share: cache reads / all input tokens.
-    cost_per_million_tokens = (cost - credits) / total_tokens x 1,000,000; cost_per_call = (cost - credits) / calls; both
-    None where no call is traced. unpriced_calls: calls whose cost is not known; calls_without_usage: calls that report no tokens. operations: names, most used first.
+    cost_per_million_tokens = (cost - credits) / total_tokens x 1,000,000; cost_per_call = (cost - credits) / calls; both None where no
+    call is traced. unpriced_calls: calls whose cost is not known; calls_without_usage: calls that report no tokens. operations:
+    names, most used first.
 
     Raises InputError when the costs are in several currencies.
     """

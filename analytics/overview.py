@@ -1,0 +1,202 @@
+"""The page that a CFO opens: what it cost, how that changed, where the month is heading, and what one active user costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from analytics import formatting
+from analytics.active_users import active_users
+from analytics.cost_kinds import FEATURE
+from analytics.currency import require_one_currency
+from analytics.earnings import earned
+from analytics.features import feature_shares, has_data
+from analytics.filters import Filters
+from analytics.frames import rows_of
+from analytics.freshness import complete_through
+from analytics.period_names import days_in_month, is_calendar_month, month_name, name
+from analytics.ratios import gross_margin, per_unit
+from analytics.totals import totals
+from warehouse.reader import Warehouse
+
+
+@dataclass(frozen=True)
+class RunRate:
+    """Where the cost of a month is heading: `amount`, and `how` it was obtained, in a sentence. None: not known."""
+
+    amount: Decimal | None
+    how: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The figures of one period, on the filters' basis, in `currency`. None is "not known".
+
+    total: the ledger's cost. previous_total: of the period before, named `previous_period` (None: the store has no data from its first day
+    on). cost_per_average_dau: (total - credits) / average daily active users, the whole period's cost for each of them, not per day;
+    average_dau over the days for which users are known, from `dau_source` ("activity", "callers" or both). gross_margin =
+    (revenue - total) / revenue.
+    `headline` and `coverage` say in words what the figures are and what they rest on. is_empty: neither a call nor a billing line.
+    """
+
+    period: str
+    previous_period: str
+    headline: str
+    currency: str | None
+    total: Decimal | None
+    previous_total: Decimal | None
+    run_rate: RunRate
+    average_dau: float | None
+    cost_per_average_dau: Decimal | None
+    dau_source: str | None
+    revenue: Decimal | None
+    previous_revenue: Decimal | None
+    gross_margin: float | None
+    coverage: str
+    is_empty: bool
+
+
+def overview(warehouse: Warehouse, filters: Filters) -> Overview:
+    """The overview of a period. Raises InputError when its amounts are in several currencies."""
+    now = _totals(warehouse, filters)
+    before = filters.previous()
+    earlier = _totals(warehouse, before) if has_data(warehouse, before) else None
+    previous_total = (earlier["ledger_cost"] or Decimal(0)) if earlier else None
+    currency, total = now["currency"], now["ledger_cost"]
+    if earlier and previous_total:
+        require_one_currency([currency, earlier["currency"]])
+    dau, per_user, source = _per_active_user(warehouse, filters, now)
+    revenue = _revenue(warehouse, filters, currency)
+    return Overview(
+        period=name(filters),
+        previous_period=name(before),
+        headline=_headline(warehouse, filters, total, previous_total, currency or "USD"),
+        currency=currency,
+        total=total,
+        previous_total=previous_total,
+        run_rate=run_rate(warehouse, filters, total),
+        average_dau=dau,
+        cost_per_average_dau=per_user,
+        dau_source=source,
+        revenue=revenue,
+        previous_revenue=_revenue(warehouse, before, currency) if earlier else None,
+        gross_margin=gross_margin(revenue, total),
+        coverage=coverage_sentence(now),
+        is_empty=not now["rows"] and not now["calls"] and total is None,
+    )
+
+
+def run_rate(warehouse: Warehouse, filters: Filters, total: Decimal | None) -> RunRate:
+    """What the calendar month of the period will have cost at its end, if the days to come cost what its complete days did.
+
+    Cost of the complete days / their number x days of the month. A month whose last day is in the data has its own total; a period that is no
+    month, nor the part of one since its first day, has none.
+    """
+    start, end, span = filters.start, filters.end, warehouse.span()
+    days = days_in_month(start)
+    last = start.replace(day=days)
+    if span is None or start.day != 1 or end > last:
+        return RunRate(None, "Only for a calendar month, or the part of one since its first day.")
+    complete = _last_complete_day(warehouse, span[1])
+    if is_calendar_month(filters) and complete >= last:
+        return RunRate(total, "The month is complete: this is its total.")
+    until = min(end, complete)
+    if until < start:
+        return RunRate(None, f"No day of {month_name(start)} is complete yet.")
+    part = _totals(warehouse, replace(filters, end=until))
+    so_far, number = part["ledger_cost"], (until - start).days + 1
+    one = (
+        f"{formatting.money(so_far, part['currency'] or 'USD')} in {number} complete {'day' if number == 1 else 'days'}"
+    )
+    return RunRate(per_unit(None if so_far is None else so_far * days, number), f"{one} / {number} × {days} days.")
+
+
+def coverage_sentence(row: dict[str, Any]) -> str:
+    """What the total of a row of `totals` rests on, in sentences."""
+    if row["ledger_cost"] is None:
+        return "No cost is known in this period."
+    estimated, final, calls = row["estimated_share"] or 0, row["final_share"] or 0, formatting.count(row["calls"])
+    if estimated >= 1:
+        sentences = ["All of it is estimated from traces: no bill covers this period."]
+    elif estimated > 0:
+        sentences = [
+            f"{formatting.share(1 - estimated)} of it comes from bills, {formatting.share(estimated)} is estimated from traces."
+        ]
+    else:
+        sentences = ["All of it comes from bills."]
+    if estimated < 1:
+        sentences.append(
+            "All bills are invoiced."
+            if final + estimated >= 1
+            else f"{formatting.share(final)} is invoiced; the rest may change."
+        )
+    if row["unpriced_calls"]:
+        one = row["unpriced_calls"] == 1
+        sentences.append(
+            f"{formatting.count(row['unpriced_calls'])} of {calls} calls {'has' if one else 'have'} no known price."
+        )
+    if row["feature_share"] is not None:
+        sentences.append(f"{formatting.share(row['feature_share'])} of calls name their feature.")
+    return " ".join(sentences)
+
+
+def _headline(
+    warehouse: Warehouse, filters: Filters, total: Decimal | None, previous: Decimal | None, currency: str
+) -> str:
+    if total is None:
+        return f"What {name(filters)} cost is not known"
+    sentence = f"{name(filters)} cost {formatting.money(total, currency)}"
+    if previous is not None:
+        sentence += _compared(total, previous, name(filters.previous()))
+    top = next((row for row in feature_shares(warehouse, filters) if row["kind"] == FEATURE and row["cost"]), None)
+    if top:
+        sentence += (
+            f"; {top['feature']} is {formatting.share(top['cost_share'])} of the cost of model calls "
+            f"on {formatting.share(top['call_share'])} of the calls"
+        )
+    return sentence
+
+
+def _compared(total: Decimal, previous: Decimal, against: str) -> str:
+    """`, 80.5% less than April 2026`."""
+    if total == previous:
+        return f", the same as {against}"
+    if previous <= 0:
+        return f", after nothing in {against}"
+    change = abs(total - previous) / previous
+    if change >= 10:
+        return f", {formatting.count((total / previous).quantize(Decimal(1)))} times what {against} cost"
+    return f", {formatting.share(change, digits=1)} {'less' if total < previous else 'more'} than {against}"
+
+
+def _totals(warehouse: Warehouse, filters: Filters) -> dict[str, Any]:
+    return {str(column): values.iloc[0] for column, values in totals(warehouse, filters).items()}
+
+
+def _per_active_user(
+    warehouse: Warehouse, filters: Filters, now: dict[str, Any]
+) -> tuple[float | None, Decimal | None, str | None]:
+    """Average daily active users, the period's cost (before credits) for each of them, and where they are known from."""
+    daily = active_users(warehouse, filters, "day")
+    user_days, days = sum(users.user_days for users in daily.values()), sum(users.days for users in daily.values())
+    if not user_days:
+        return None, None, None
+    gross = None if now["ledger_cost"] is None else (now["ledger_cost"] - now["credits"]) * days
+    sources = " and ".join(sorted({users.source for users in daily.values()}))
+    return user_days / days, per_unit(gross, user_days), sources
+
+
+def _revenue(warehouse: Warehouse, filters: Filters, currency: str | None) -> Decimal | None:
+    """What was earned in the period; None when nobody tracks it. Raises InputError when it is in another currency than the cost."""
+    rows = earned(warehouse, filters)
+    sums = rows.group_by("currency").agg(revenue=rows.revenue.sum())
+    found = [row for row in rows_of(warehouse, sums) if row["revenue"] is not None]
+    require_one_currency([currency, *(row["currency"] for row in found)])
+    return found[0]["revenue"] if found else None
+
+
+def _last_complete_day(warehouse: Warehouse, last_day: date) -> date:
+    """The last day that every source had delivered in full when it was last read, at most the last day with data."""
+    return min([last_day, *complete_through(warehouse).values()])
