@@ -148,7 +148,7 @@ WITH typed AS ({typed_rows(fields)}
 ), dated AS (
     SELECT *,
         CASE WHEN invoice_month IS NULL THEN date_trunc('month', usage_start)
-             ELSE try_strptime(left(replace(invoice_month, '-', ''), 6) || '01', '%Y%m%d') END AS period_start,
+             ELSE try_strptime(regexp_extract(replace(invoice_month, '-', ''), '^\\d{{6}}') || '01', '%Y%m%d') END AS period_start,
         list_filter(credits, lambda c: upper(c.type) IS DISTINCT FROM 'PROMOTION') AS netted,
         list_filter(credits, lambda c: upper(c.type) = 'PROMOTION') AS promotions,
         list_filter(credits, lambda c: starts_with(upper(c.type), 'COMMITTED_USAGE_DISCOUNT')) AS commitment_credits,

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import duckdb
+from duckdb.func import SPECIAL
 
 from connectors.files import SourceFile, quote_identifier, scan, sql_text
 
@@ -129,16 +130,18 @@ class Fields:
 def register_python_lists(connection: duckdb.DuckDBPyConnection) -> None:
     """Make `percall_python_list(text)` known to a connection: a Python list's text as JSON text, NULL when it is none."""
     try:
-        connection.create_function(PYTHON_LIST, python_list, ["VARCHAR"], "VARCHAR")
+        connection.create_function(PYTHON_LIST, python_list, ["VARCHAR"], "VARCHAR", null_handling=SPECIAL)
     except (duckdb.CatalogException, duckdb.NotImplementedException):
         return  # an earlier file of the same load has registered it
 
 
-def python_list(text: str) -> str | None:
+def python_list(text: str | None) -> str | None:
     """A list written by Python (`[{'key': 'a', 'value': None}]`, numbers exactly) as JSON text; nothing is evaluated.
 
     None when the text is no list of literals.
     """
+    if text is None:
+        return None
     try:
         value = ast.literal_eval(_SCALARS.sub(r"\1", text))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
