@@ -54,7 +54,7 @@ def _gpu_lines(story: Story, fleet: Fleet) -> Iterator[Line]:
         number, kind = int(fleet.instance[place]), int(fleet.kind[place])
         begin = start + timedelta(hours=int(fleet.hour[place]))
         name = instance_name(kind, number)
-        development = number + 1 == (large if kind == LARGE else small)["count"]
+        development = kind == LARGE and number + 1 == large["count"]
         tags: Mapping[str, str] | None = {
             "team": "infra", "project": "documents", "feature": "classify", "env": "dev" if development else "prod",
         }  # fmt: skip

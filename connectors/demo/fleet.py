@@ -36,66 +36,72 @@ def run_fleet(story: Story) -> Fleet:
     gpus = story.raw["gpus"]
     large, small = gpus["large"], gpus["small"]
     random = story.random("fleet")
-    hours = np.arange(len(story.dates) * 24)
-    day = hours // 24
-    month = story.month_of_day[day]
-    profile = np.array(story.raw["hours"]["interactive"], dtype=float)[hours % 24] + 4.0
-    load = (
-        profile
-        * np.where(story.weekend[day], story.raw["people"]["weekend"], 1.0)
-        * np.exp(random.normal(0, 0.06, len(hours)))
-    )
-    growth = np.array([1.0, (1 + gpus["requests_growth"]) / 2, gpus["requests_growth"]])
-    share = np.zeros(len(hours))  # busy share of the large GPUs, were they to serve everything
-    for number in range(len(story.months)):
-        here = month == number
-        share[here] = meet_mean(load[here], gpus["busy"][0] * growth[number], 0.02, 0.98)
-    running = np.array([[story.day(end) for end in gpus["large_until"]]]) > day[:, None]
+    hour = np.arange(len(story.dates) * 24)
+    running = np.array([[story.day(end) for end in gpus["large_until"]]]) > hour[:, None] // 24
     alive = running.sum(axis=1)
-    by_large = np.minimum(alive / large["count"], np.where(day >= story.day(gpus["small_from"]), 0.9, 1.0))
-    seconds_a_request = gpus["tokens_a_request"] / small["throughput"]
-    demand = share * large["count"] * _HOUR * large["throughput"] / gpus["tokens_a_request"]
-    on_small = demand * (1 - by_large)
-    needed = on_small * seconds_a_request
-    may = month == len(story.months) - 1
-    paid = ticks(story.raw["bills"]["gpu"][-1]) // ticks(small["price_per_second"])
-    per_busy = paid / needed[may].sum()
-    seconds = np.minimum(np.rint(needed * per_busy), small["count"] * _HOUR).astype(np.int64)
-    seconds[may] = np.minimum(apportion(needed[may], paid), small["count"] * _HOUR)
-    short = paid - int(seconds[may].sum())
-    spare = np.flatnonzero(may & (seconds < small["count"] * _HOUR - _HOUR))
-    seconds[spare] += apportion(np.ones(len(spare)), short)
-    parts = []
+    trial = hour // 24 >= story.day(gpus["small_from"])
+    by_large = np.minimum(alive / large["count"], np.where(trial, 0.9, 1.0))
+    load = _large_seconds(story, random, hour)
+    needed = load * (1 - by_large) * large["throughput"] / small["throughput"]
+    paid = _small_seconds(story, hour, needed)
+    parts: list[tuple[Numbers, int, int, Numbers, Numbers]] = []
     for number in range(large["count"]):
         at = np.flatnonzero(running[:, number])
-        uneven = np.exp(random.normal(0, 0.05, len(at))) * (1.12, 1.06, 0.98, 0.84)[number % 4]
-        parts.append(
-            (
-                at,
-                LARGE,
-                number,
-                np.full(len(at), _HOUR),
-                _HOUR * share[at] * by_large[at] * large["count"] / alive[at] * uneven,
-            )
-        )
+        uneven = large["uneven"][number] * np.exp(random.normal(0, 0.05, len(at)))
+        parts.append((at, LARGE, number, np.full(len(at), _HOUR), load[at] * by_large[at] / alive[at] * uneven))
     for number in range(small["count"]):
-        mine = np.clip(seconds - number * _HOUR, 0, _HOUR)
+        mine = np.clip(paid - number * _HOUR, 0, _HOUR)
         at = np.flatnonzero(mine)
-        uneven = np.exp(random.normal(0, 0.05, len(at)))
-        parts.append((at, SMALL, number, mine[at], needed[at] / seconds[at] * mine[at] * uneven))
-    hour, kind, instance, ran, busy = (
-        np.concatenate([np.broadcast_to(part[place], len(part[0])) for part in parts]) for place in range(5)
+        parts.append(
+            (at, SMALL, number, mine[at], needed[at] / paid[at] * mine[at] * np.exp(random.normal(0, 0.05, len(at))))
+        )
+    return _fleet(story, parts)
+
+
+def _large_seconds(story: Story, random: np.random.Generator, hour: NDArray[np.int64]) -> Numbers:
+    """Busy seconds of large GPUs that each hour's requests would take, in step with the users' hours and days."""
+    gpus = story.raw["gpus"]
+    month = story.month_of_day[hour // 24]
+    shape = np.array(story.raw["hours"]["interactive"], dtype=float)[hour % 24] + 4.0
+    shape *= np.where(story.weekend[hour // 24], story.raw["people"]["weekend"], 1.0) * np.exp(
+        random.normal(0, 0.06, len(hour))
     )
+    growth = np.linspace(1.0, gpus["requests_growth"], len(story.months))
+    share = np.zeros(len(hour))
+    for number in range(len(story.months)):
+        here = month == number
+        share[here] = meet_mean(shape[here], gpus["busy"] * growth[number], 0.02, 0.98)
+    return share * gpus["large"]["count"] * _HOUR
+
+
+def _small_seconds(story: Story, hour: NDArray[np.int64], needed: Numbers) -> NDArray[np.int64]:
+    """Seconds that the small GPUs run in each hour: in May exactly as many as are paid for, before at the same ratio to the load."""
+    small = story.raw["gpus"]["small"]
+    most = small["count"] * _HOUR
+    may = story.month_of_day[hour // 24] == len(story.months) - 1
+    paid = ticks(story.raw["bills"]["gpu"][-1]) // ticks(small["price_per_second"])
+    seconds = np.minimum(np.rint(needed * (paid / needed[may].sum())), most).astype(np.int64)
+    seconds[may] = np.minimum(apportion(needed[may], paid), most)
+    spare = np.flatnonzero(may & (seconds < most - _HOUR))
+    seconds[spare] += apportion(np.ones(len(spare)), paid - int(seconds[may].sum()))
+    return seconds
+
+
+def _fleet(story: Story, parts: list[tuple[Numbers, int, int, Numbers, Numbers]]) -> Fleet:
+    """The parts (hours, kind, instance, seconds, busy seconds) as one; March's large GPUs exactly as busy as the file says."""
+    gpus = story.raw["gpus"]
+    hour, ran, busy = (np.concatenate([part[place] for part in parts]) for place in (0, 3, 4))
+    kind, instance = (np.concatenate([np.full(len(part[0]), part[place]) for part in parts]) for place in (1, 2))
     busy = np.minimum(busy, ran * 0.985)
-    march = (kind == LARGE) & (month[hour] == 0)
-    busy[march] = _HOUR * meet_mean(busy[march] / _HOUR, gpus["busy"][0], 0.01, 0.985)
-    speed = np.where(kind == LARGE, large["throughput"], small["throughput"])
+    march = (kind == LARGE) & (story.month_of_day[hour // 24] == 0)
+    busy[march] = _HOUR * meet_mean(busy[march] / _HOUR, gpus["busy"], 0.01, 0.985)
+    speed = np.where(kind == LARGE, gpus["large"]["throughput"], gpus["small"]["throughput"])
     requests = np.floor(busy * speed / gpus["tokens_a_request"]).astype(np.int64)
-    return Fleet(hour, kind, instance, ran.astype(np.int64), busy, requests)
+    return Fleet(hour, kind, instance, ran, busy, requests)
 
 
 def instance_name(kind: int, number: int) -> str:
-    """Resource id of a GPU: the first large ones serve production, the last one is the developers'."""
+    """Resource id of a GPU."""
     return f"gpu-a100-{number + 1}" if kind == LARGE else f"gpu-l4-{number + 1}"
 
 

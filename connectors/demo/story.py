@@ -72,6 +72,7 @@ class Feature:
     input_range: tuple[int, int]
     spread: float
     max_tokens: int
+    output_spread: float = 0.35
     complex: Size | None = None
     complex_share: float = 0.0
     model: str = "gpt-4o-2024-05-13"

@@ -127,9 +127,7 @@ def _sizes(
         inputs[here] = feature.fixed_input + meet_mean(
             varying, size.input - feature.fixed_input, low - feature.fixed_input, high - feature.fixed_input
         )
-        outputs[here] = around(
-            random, len(here), size.output, 0.35 if size.output < 800 else 0.2, 4, feature.max_tokens
-        )
+        outputs[here] = around(random, len(here), size.output, feature.output_spread, 4, feature.max_tokens)
     score = _scores(random, hard_units, inputs if session is None else None)[unit] if feature.routed else -1
     return {
         "input": np.rint(inputs),
@@ -187,7 +185,7 @@ def _question_sizes(story: Story, random: np.random.Generator, feature: Feature,
         scale = (size.input - feature.fixed_input) * mass[those].sum() / (varying[those] * mass[those]).sum()
         varying[those] = np.clip(varying[those] * scale, low, high)
         here = np.flatnonzero(hard[question] == kind)
-        outputs[here] = around(random, len(here), size.output, 0.35, 4, feature.max_tokens)
+        outputs[here] = around(random, len(here), size.output, feature.output_spread, 4, feature.max_tokens)
     sizes: dict[str, Any] = {
         "input": np.rint(feature.fixed_input + varying[phrase]),
         "output": np.rint(outputs),

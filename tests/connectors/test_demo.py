@@ -73,7 +73,7 @@ def demo() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-@pytest.fixture(scope="module", params=[2026, OTHER_SEED])
+@pytest.fixture(scope="module", params=[2026, pytest.param(OTHER_SEED, marks=pytest.mark.slow)])
 def any_demo(request: pytest.FixtureRequest, demo: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
     if request.param == 2026:
         yield demo
