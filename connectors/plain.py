@@ -76,11 +76,10 @@ class PlainKind:
 
 def template(kind: str) -> str:
     """A CSV file of this kind as text: its header and two example rows. Raises InputError for a kind that has none."""
-    path = DATA / "templates" / f"{kind}.csv"
-    if not kind.replace("-", "").isalnum() or not path.is_file():
-        kinds = ", ".join(sorted(file.stem for file in path.parent.glob("*.csv")))
-        raise InputError(f"there is no template for {kind!r}; there are {kinds}")
-    return path.read_text(encoding="utf-8")
+    templates = {path.stem: path for path in sorted((DATA / "templates").glob("*.csv"))}
+    if kind not in templates:
+        raise InputError(f"there is no template for {kind!r}; there are {', '.join(templates)}")
+    return templates[kind].read_text(encoding="utf-8")
 
 
 def _simple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,15 @@ class Read:
 
 def read(path: Path, kind: str | None = None, configuration: Configuration | None = None) -> Read:
     """The rows that one file gives, in file order. Checks that every column is one of the canonical table, in its type."""
-    file = files.inspect(path, path.parent / "scratch")
+    with tempfile.TemporaryDirectory() as scratch:
+        return _read(files.inspect(path, Path(scratch)), kind, configuration or Configuration())
+
+
+def _read(file: files.SourceFile, kind: str | None, configuration: Configuration) -> Read:
     connection = duckdb.connect()
     connection.execute("SET TimeZone='UTC'")
     connector = connector_for(kind or detect_kind(file))
-    (extraction,) = connector.extract(connection, file, configuration or Configuration())
+    (extraction,) = connector.extract(connection, file, configuration)
     table = TABLES[extraction.table]
     names = [row[0] for row in connection.execute(f"DESCRIBE {extraction.query}").fetchall()]
     assert set(names) - {"_row", "_column", "_reason"} <= set(table.names)

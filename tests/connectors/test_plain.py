@@ -1,0 +1,342 @@
+"""The plain tables: what they accept, what they make of it, and what they refuse."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectors.plain import PLAIN_KINDS, template
+from tests.connectors.reading import read, read_text
+from warehouse.errors import InputError
+from warehouse.schema import TOKEN_CLASSES
+
+D = Decimal
+
+
+def calls(folder, header, *lines, **settings):
+    return read_text(
+        folder, "\n".join([f"started_at,model,{header}", *(f"2026-03-02T09:00:00Z,m,{x}" for x in lines)]), **settings
+    )
+
+
+@pytest.mark.parametrize("kind", [kind.KIND for kind in PLAIN_KINDS] + ["focus"])
+def test_every_template_loads_whole(tmp_path, kind):
+    found = read_text(tmp_path, template(kind))
+    assert (found.extraction.kind, len(found.rows), found.rejects) == (kind, 2, [])
+
+
+def test_there_is_no_other_template():
+    for kind in ("nope", "../cost_categories", ""):
+        with pytest.raises(InputError, match="there are activity"):
+            template(kind)
+
+
+def test_values_of_the_calls_template(tmp_path):
+    first, second = read_text(tmp_path, template("calls")).rows
+    assert first["started_at"] == datetime(2026, 3, 2, 9, 15)
+    assert (first["call_id"], first["source"], first["provider"], first["model"], first["model_raw"]) == (
+        "req-0001", "calls", "openai", None, "gpt-4o",
+    )  # fmt: skip
+    assert (first["reported_cost"], first["cache_write_5m_tokens"], first["reasoning_tokens"]) == (D("0.0055"), None, 0)
+    assert (first["converted"], first["revenue"], first["flags"], first["labels"]) == (False, None, [], {})
+    assert [second[name] for name in TOKEN_CLASSES] == [86, 12000, 1000, 500, 420, None, None, None]
+    assert (second["reported_cost"], second["revenue"], second["cost"]) == (None, D("1.25"), None)
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "classes", "flags"),
+    [
+        # uncached, read, write 5m, write 1h, output, reasoning, audio in, audio out
+        ("input_tokens,output_tokens", "100,7", (100, None, None, None, 7, None, None, None), []),
+        ("prompt_tokens,cached_tokens,completion_tokens", "6074,3456,285", (2618, 3456, None, None, 285, None, None, None), []),
+        ("input_tokens,cache_read_tokens,cache_write_tokens", "130213,128955,1253", (5, 128955, 1253, None, None, None, None, None), []),
+        ("input_tokens,cache_write_tokens,cache_write_1h_tokens", "300,248,100", (52, None, 148, 100, None, None, None, None), []),
+        ("uncached_input_tokens,input_tokens,cache_read_tokens", "86,17903,17817", (86, 17817, None, None, None, None, None, None), []),
+        ("uncached_input_tokens,input_tokens,cache_read_tokens", "86,17904,17817", (86, 17817, None, None, None, None, None, None), ["token_total"]),
+        ("input_tokens,cache_read_tokens", "10,20", (0, 20, None, None, None, None, None, None), ["token_total"]),
+        ("completion_tokens,reasoning_tokens", "300,192", (None, None, None, None, 108, 192, None, None), []),
+        ("output_tokens,reasoning_tokens", "108,192", (None, None, None, None, 108, 192, None, None), []),
+        ("output_tokens,reasoning_tokens,completion_tokens", "300,192,300", (None, None, None, None, 300, 192, None, None), ["token_total"]),
+        ("input_tokens,output_tokens,total_tokens", "100,7,107", (100, None, None, None, 7, None, None, None), []),
+        ("input_tokens,output_tokens,total_tokens", "100,7,108", (100, None, None, None, 7, None, None, None), ["token_total"]),
+        ("input_tokens,audio_input_tokens", "100,40", (60, None, None, None, None, None, 40, None), []),
+        ("input_tokens,cost", ",0.5", (None,) * 8, []),
+        ("input_tokens,total_tokens", ",500", (None,) * 8, []),
+        ("input_tokens", "12.0", (12, *(None,) * 7), []),
+        ("input_tokens", "1e3", (1000, *(None,) * 7), []),
+    ],
+)  # fmt: skip
+def test_token_classes_are_disjoint_and_unknown_stays_unknown(tmp_path, header, line, classes, flags):
+    (row,) = calls(tmp_path, header, line).rows
+    assert tuple(row[name] for name in TOKEN_CLASSES) == classes
+    assert row["flags"] == flags
+
+
+TOKENS = st.integers(0, 10**7)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.tuples(*[TOKENS] * 8))
+def test_totals_and_classes_say_the_same(counts):
+    uncached, read_, five, hour, output, reasoning, audio_in, audio_out = counts
+    total_in, total_out = uncached + read_ + five + hour + audio_in, output + reasoning + audio_out
+    names = (
+        "input_tokens,cache_read_tokens,cache_write_tokens,cache_write_1h_tokens,completion_tokens,reasoning_tokens,"
+        "audio_input_tokens,audio_output_tokens,total_tokens"
+    )
+    values = [total_in, read_, five + hour, hour, total_out, reasoning, audio_in, audio_out, total_in + total_out]
+    with tempfile.TemporaryDirectory() as folder:
+        (row,) = calls(Path(folder), names, ",".join(map(str, values))).rows
+    assert tuple(row[name] for name in TOKEN_CLASSES) == counts
+    assert row["flags"] == []
+
+
+@pytest.mark.parametrize(
+    ("header", "bad", "column"),
+    [
+        ("input_tokens", "-1", "input_tokens"),
+        ("prompt_tokens", "-1", "prompt_tokens"),
+        ("output_tokens", "1.5", "output_tokens"),
+        ("output_tokens", "many", "output_tokens"),
+        ("cache_read_tokens,input_tokens", "-5,5", "cache_read_tokens"),
+        ("cost", "NaN", "cost"),
+        ("cost", "Infinity", "cost"),
+        ("cost", "-0.01", "cost"),
+        ("cost", "1e12", "cost"),
+        ("cost_usd", '"0,01"', "cost_usd"),
+        ("cost,currency", "1,EUR", "currency"),
+    ],
+)
+def test_a_call_that_cannot_be_right_is_rejected_alone(tmp_path, header, bad, column):
+    good = ",".join({"currency": "USD"}.get(name, "1") for name in header.split(","))
+    found = calls(tmp_path, header, good, bad, good)
+    assert len(found.rows) == 2
+    ((row, where, reason),) = found.rejects
+    assert (row, where) == (2, column)
+    assert len(reason) > 20
+
+
+@pytest.mark.parametrize(
+    "time", ["1970-01-01T00:00:00Z", "2262-04-11T00:00:00Z", "0", "yesterday", "", "infinity", "2026-02-30"]
+)
+def test_calls_outside_of_time_are_rejected(tmp_path, time):
+    found = read_text(tmp_path, f"timestamp,model,input_tokens\n{time},m,1\n2026-03-02,m,1\n")
+    assert [row["started_at"] for row in found.rows] == [datetime(2026, 3, 2)]
+    assert [(row, column) for row, column, _ in found.rejects] == [(1, "timestamp")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-03-02T09:00:00.123456Z", datetime(2026, 3, 2, 9, 0, 0, 123456)),
+        ("2026-03-02T16:00:00+07:00", datetime(2026, 3, 2, 9)),
+        ("2026-03-02 09:00:00", datetime(2026, 3, 2, 9)),
+        ("2026-03-02 09:00:00 UTC", datetime(2026, 3, 2, 9)),
+        ("1772442000", datetime(2026, 3, 2, 9)),
+        ("1772442000.5", datetime(2026, 3, 2, 9, 0, 0, 500000)),
+        ("1772442000123", datetime(2026, 3, 2, 9, 0, 0, 123000)),
+        ("1772442000123456", datetime(2026, 3, 2, 9, 0, 0, 123456)),
+        ("3/2/26 9:00", datetime(2026, 3, 2, 9)),
+        ("3/2/2026 9:00 AM", datetime(2026, 3, 2, 9)),
+    ],
+)
+def test_times_as_people_write_them(tmp_path, text, expected):
+    (row,) = read_text(tmp_path, f"timestamp,model,input_tokens\n{text},m,1\n").rows
+    assert row["started_at"] == expected
+
+
+def test_a_call_without_model_is_rejected_and_a_file_without_the_column_refused(tmp_path):
+    found = read_text(tmp_path, "started_at,model,input_tokens\n2026-03-02,,1\n2026-03-02,m,1\n")
+    assert [(row, column) for row, column, _ in found.rejects] == [(1, "model")]
+    with pytest.raises(InputError, match="needs the column model; it has started_at, input_tokens"):
+        read_text(tmp_path, "started_at,input_tokens\n2026-03-02,1\n", "calls")
+
+
+def test_ids_are_made_from_content_and_equal_rows_are_told_apart(tmp_path):
+    first = [row["call_id"] for row in calls(tmp_path, "input_tokens,user_id", "5,u", "5,u", "6,u", "5,u").rows]
+    assert len(set(first)) == 4
+    again = [row["call_id"] for row in calls(tmp_path, "input_tokens,user_id", "6,u", "5,u", "5,u", "5,u").rows]
+    assert sorted(again) == sorted(first), "neither the order of rows nor another load changes them"
+    swapped = read_text(tmp_path, "user_id,model,input_tokens,started_at\nu,m,6,2026-03-02T09:00:00Z\n").rows
+    assert swapped[0]["call_id"] == first[2], "nor does the order of columns"
+
+
+def test_other_columns_are_labels_and_texts_are_not_kept(tmp_path):
+    found = calls(
+        tmp_path,
+        "input_tokens,Release,prompt,empty,labels",
+        '1,v7,"secret words",,"{""a"": ""b""}"',
+        '1,v7,"secret words",,',
+    )
+    first, second = found.rows
+    assert first["labels"] == {"Release": "v7", "a": "b"}
+    assert second["labels"] == {"Release": "v7"}
+    assert first["input_hash"] == second["input_hash"]
+    assert not any("secret" in str(value) for row in found.rows for value in row.values())
+    assert any("prompt" in warning for warning in found.extraction.warnings)
+
+
+def test_a_gateway_hit_costs_nothing_and_keeps_what_it_saved(tmp_path):
+    (row,) = calls(tmp_path, "input_tokens,cache_hit,cost,saved_cost", "100,true,,0.000337").rows
+    assert (row["reported_cost"], row["saved_cost"], row["uncached_input_tokens"]) == (0, D("0.000337"), 100)
+
+
+def test_what_does_not_count_may_be_unreadable(tmp_path):
+    found = calls(
+        tmp_path, "input_tokens,latency_ms,is_stream,status", "1,fast,perhaps,200", "1,NaN,yes,error", "1,12.5,,odd"
+    )
+    assert [row["latency_ms"] for row in found.rows] == [None, None, 12.5]
+    assert [row["is_stream"] for row in found.rows] == [None, True, None]
+    assert [row["status"] for row in found.rows] == ["success", "failure", None]
+    assert "2 values of latency_ms cannot be read and stay unknown." in found.extraction.warnings
+
+
+def test_calls_as_typed_parquet_and_as_json(tmp_path):
+    table = pa.table(
+        {
+            "started_at": pa.array([datetime(2026, 3, 2, 9)], pa.timestamp("ns", "Asia/Tokyo")),
+            "model": ["m"],
+            "input_tokens": pa.array([100.0]),
+            "reported_cost": [1e-7],
+            "labels": pa.array([[("k", "v")]], pa.map_(pa.string(), pa.string())),
+            "prefix_blocks": pa.array([[2**64 - 1]], pa.list_(pa.uint64())),
+        }
+    )
+    pq.write_table(table, tmp_path / "calls.parquet")
+    (row,) = read(tmp_path / "calls.parquet").rows
+    assert (row["started_at"], row["uncached_input_tokens"]) == (datetime(2026, 3, 2, 9), 100)
+    assert (row["reported_cost"], row["labels"], row["prefix_blocks"]) == (D("1e-7"), {"k": "v"}, [2**64 - 1])
+    (row,) = read_text(
+        tmp_path, '{"timestamp": 1772442000, "model": "m", "input_tokens": 5, "cost": 2e-05, "x": {"y": 1}}'
+    ).rows
+    assert (row["started_at"], row["reported_cost"], row["labels"]) == (
+        datetime(2026, 3, 2, 9),
+        D("0.00002"),
+        {"x": '{"y":1}'},
+    )
+
+
+def test_activity_counts_a_named_user_once(tmp_path):
+    found = read_text(
+        tmp_path,
+        "Date,User ID,Active Users\n2026-03-02,u,\n2026-03-02,,7\n2026-03-02,,\n2026-03-02,,-1\n2026-03-02,u,5\n",
+    )
+    assert [(row["user_id"], row["active_users"]) for row in found.rows] == [("u", 1), (None, 7), ("u", 1)]
+    assert [row for row, _, _ in found.rejects] == [3, 4]
+
+
+def test_days_are_those_of_the_reporting_zone(tmp_path):
+    text = "date,user_id\n2026-03-01T17:30:00Z,a\n2026-03-01T17:30:00+07:00,b\n2026-03-01,c\n2026-03-01 23:00:00,d\n3/1/26,e\n"
+    found = read_text(tmp_path, text, reporting_time_zone="Asia/Ho_Chi_Minh")
+    first, second = date(2026, 3, 1), date(2026, 3, 2)
+    assert [row["date"] for row in found.rows] == [second, first, first, first, first]
+    assert [row["date"] for row in read_text(tmp_path, text).rows] == [first] * 5
+
+
+def test_revenue(tmp_path):
+    found = read_text(
+        tmp_path,
+        "date,amount,currency,user_id\n2026-03-02,-3.10,usd,u\n2026-03-02,NaN,USD,u\n2026-03-02,1,,u\n2026-03-02,1,Euro,u\n"
+        "1970-01-01,1,USD,u\n",
+    )
+    assert [(row["amount"], row["currency"]) for row in found.rows] == [(D("-3.1"), "USD")], "refunds are negative"
+    assert [(row, column) for row, column, _ in found.rejects] == [
+        (2, "amount"),
+        (3, "currency"),
+        (4, "currency"),
+        (5, "date"),
+    ]
+
+
+def test_utilization(tmp_path):
+    found = read_text(
+        tmp_path,
+        "hour,resource,gpu_utilization,memory_used_percent\n2026-03-02T09:10:00Z,n,0.4,62\n2026-03-02T09:20:00Z,n,0.4,62\n"
+        "2026-03-02T09:00:00Z,k,41,62\n2026-03-02T09:00:00Z,j,0,162\n2026-03-02T09:00:00Z,i,NaN,1\n",
+    )
+    assert [(row["hour"], row["gpu_utilization"], row["memory_used"]) for row in found.rows] == [
+        (datetime(2026, 3, 2, 9), 0.4, 0.62)
+    ]
+    assert [(row, column) for row, column, _ in found.rejects] == [
+        (2, "hour"), (3, "gpu_utilization"), (4, "memory_used_percent"), (5, "gpu_utilization"),
+    ]  # fmt: skip
+
+
+def test_prices(tmp_path):
+    found = read_text(
+        tmp_path,
+        "provider,model,token_class,amount,valid_from,valid_to,processing\no,m,Input,2.5,2026-01-01,,\no,m,output,10,2026-01-01,2026-06-01,batch\n"
+        "o,m,tokens,1,2026-01-01,,\no,m,input,-1,2026-01-01,,\no,m,input,1,2026-01-01,2025-01-01,\no,m,input,1,2026-01-01,,fast\no,m,input,1,soon,,\n",
+    )
+    assert [
+        (row["token_class"], row["amount"], row["processing"], row["valid_to"], row["book"]) for row in found.rows
+    ] == [
+        ("input", D("2.5"), "standard", datetime(9999, 12, 31), "contract"),
+        ("output", D(10), "batch", datetime(2026, 6, 1), "contract"),
+    ]
+    assert found.rows[0]["source"] == "file export.csv"
+    assert [(row, column) for row, column, _ in found.rejects] == [
+        (3, "token_class"), (4, "amount"), (5, "valid_to"), (6, "processing"), (7, "valid_from"),
+    ]  # fmt: skip
+
+
+def test_rates(tmp_path):
+    found = read_text(
+        tmp_path,
+        "date,base,quote,rate\n2026-03-02,eur,USD,1.0831\n"
+        "2026-03-02,EUR,USD,0\n2026-03-02,EUR,USD,inf\n2026-03-02,EURO,USD,1\n",
+    )
+    assert [(row["from_currency"], row["to_currency"], row["rate"]) for row in found.rows] == [
+        ("EUR", "USD", D("1.0831"))
+    ]
+    assert [(row, column) for row, column, _ in found.rejects] == [(2, "rate"), (3, "rate"), (4, "base")]
+
+
+def test_header_only_is_an_empty_table(tmp_path):
+    found = read_text(tmp_path, template("revenue").splitlines()[0])
+    assert (found.rows, found.rejects) == ([], [])
+
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=10).map(str.strip)
+WORDS = WORDS.filter(lambda text: text not in ("", "NULL", "null", "\\N"))
+REVENUE_ROWS = st.fixed_dictionaries(
+    {
+        "date": st.dates(date(2020, 1, 1), date(2030, 12, 31)),
+        "feature": st.none() | WORDS,
+        "user_tier": st.none() | WORDS,
+        "user_id": st.none() | WORDS,
+        "amount": st.decimals(-(10**12), 10**12, places=12, allow_nan=False),
+        "currency": st.sampled_from(["USD", "EUR", "VND"]),
+        "conversions": st.none() | st.integers(0, 10**9),
+    }
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(REVENUE_ROWS, min_size=1, max_size=6),
+    st.sampled_from(",;\t|"),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    st.sampled_from(["%Y-%m-%d", "%m/%d/%Y", "%Y-%m-%dT00:00:00Z"]),
+)
+def test_revenue_survives_any_dialect(rows, delimiter, quoting, day):
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter, quoting=quoting)
+    writer.writerow(rows[0])
+    for row in rows:
+        values = [row[name] for name in rows[0]]
+        writer.writerow([value.strftime(day) if isinstance(value, date) else value for value in values])
+    with tempfile.TemporaryDirectory() as folder:
+        found = read_text(Path(folder), out.getvalue())
+    assert found.rejects == []
+    assert [{name: row[name] for name in rows[0]} for row in found.rows] == rows
