@@ -94,7 +94,15 @@ class Columns:
                 found.append(("aws:" + name.removeprefix("resource_tags_aws_"), name))
             elif name.startswith("cost_category_"):
                 found.append(("costCategory/" + name.removeprefix("cost_category_"), name))
-        return found
+        return sorted(found)
+
+    @property
+    def tags_may_repeat(self) -> bool:
+        """Whether one tag key may come from two places: from maps, or from `user:team` beside `team`."""
+        keys = [key for key, _ in self.tag_columns()]
+        return len(set(keys)) < len(keys) or any(
+            name in self.actual for name in ("resource_tags", "tags", "cost_category")
+        )
 
     def tag_entries(self) -> str:
         """All tags of a line as a list of {k, v}, those that count first in front (see `json_object`).
@@ -121,8 +129,8 @@ class Columns:
         return " || ".join(lists) if lists else NO_ENTRIES
 
     def entries(self, named: Mapping[str, str]) -> str:
-        """These SQL texts as a list of {k, v} under the names given."""
-        pairs = [f"{{'k': {sql_text(name)}, 'v': {value}}}" for name, value in named.items()]
+        """These SQL texts as a list of {k, v} under the names given, in the names' order."""
+        pairs = [f"{{'k': {sql_text(name)}, 'v': {value}}}" for name, value in sorted(named.items())]
         return f"[{', '.join(pairs)}]" if pairs else NO_ENTRIES
 
     def whole(self, name: str) -> str:

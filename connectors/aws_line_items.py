@@ -299,7 +299,7 @@ SELECT
     coalesce(product_name, product_code) AS ServiceName,
     sku AS SkuId,
     rate_code AS SkuPriceId,
-    nullif({json_object("sku_entries")}, '{{}}') AS SkuPriceDetails,
+    nullif({json_object("sku_entries", unique=True)}, '{{}}') AS SkuPriceDetails,
     region AS RegionId,
     region_name AS RegionName,
     zone AS AvailabilityZone,
@@ -308,7 +308,7 @@ SELECT
     family AS ResourceType,
     account AS SubAccountId,
     account_name AS SubAccountName,
-    {json_object("tag_entries")} AS Tags,
+    {json_object("tag_entries", unique=not columns.tags_may_repeat)} AS Tags,
     CASE WHEN is_split THEN 'AWS split cost allocation data' END AS AllocatedMethodId,
     CASE WHEN is_split THEN resource END AS AllocatedResourceId,
     'aws-cur' AS x_Source,
@@ -327,7 +327,7 @@ SELECT
          WHEN is_commitment_fee OR is_plan_refund THEN 'amortised on what it covers'
          ELSE 'as billed' END AS x_EffectiveCostMethod,
     is_split AS x_Excluded,
-    nullif({json_object("other_entries")}, '{{}}') AS x_Other
+    nullif({json_object("other_entries", unique=True)}, '{{}}') AS x_Other
 FROM kinds"""
 
 

@@ -258,7 +258,7 @@ SELECT
     coalesce(service_category, 'Other') AS ServiceCategory,
     service AS ServiceName,
     sku AS SkuId,
-    nullif({json_object("sku_entries")}, '{{}}') AS SkuPriceDetails,
+    nullif({json_object("sku_entries", unique=True)}, '{{}}') AS SkuPriceDetails,
     region AS RegionId,
     zone AS AvailabilityZone,
     resource AS ResourceId,
@@ -275,7 +275,7 @@ SELECT
     cache_action AS x_CacheAction,
     CASE WHEN is_purchase THEN 'as billed: commitment fee not spread' ELSE 'as billed' END AS x_EffectiveCostMethod,
     false AS x_Excluded,
-    nullif({json_object("other_entries")}, '{{}}') AS x_Other
+    nullif({json_object("other_entries", unique=True)}, '{{}}') AS x_Other
 FROM tagged"""
 
 

@@ -354,6 +354,12 @@ def test_legacy_names_and_their_tags(tmp_path):
     assert json.loads(found["x_Other"])["my_extra"] == "kept"
 
 
+def test_one_tag_key_from_two_columns_counts_once(tmp_path):
+    row = line() | {"resourceTags/Team": "b", "resourceTags/user:Team": "a"}
+    (found,) = cur(tmp_path, [row]).rows
+    assert json.loads(found["Tags"]) in ({"Team": "a"}, {"Team": "b"})
+
+
 def bedrock_rows() -> list[dict[str, object]]:
     """Synthetic: no public report with Bedrock lines is known; formats as AWS documents them."""
     shared = {"line_item_product_code": "AmazonBedrock", "bill_payer_account_name": "Payer"}
