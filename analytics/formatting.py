@@ -167,3 +167,17 @@ def delta(now: Number | None, before: Number | None, against: str) -> str:
     if text.endswith("times"):
         return f"{text} what it was in {against}"
     return f"{text} against {against}"
+
+
+def compared(now: Number | None, before: Number | None, against: str) -> str | None:
+    """A change as a part of a sentence: `68% less than in April 2026`; None where nothing can be compared."""
+    text = change(now, before)
+    if text in (UNKNOWN, "new"):
+        return None
+    if text == "no change":
+        return f"as much as in {against}"
+    if text.endswith("times"):
+        return f"{text} as much as in {against}"
+    if text.startswith("less than"):
+        return f"about as much as in {against}"
+    return f"{text.lstrip('+' + MINUS)} {'less' if text.startswith(MINUS) else 'more'} than in {against}"

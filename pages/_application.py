@@ -11,10 +11,14 @@ from pages import _data, _filters, _gate, _periods, _states
 from pages._registry import PageEntry
 from pages._text import plain
 
-_WORDMARK = (
-    '<svg xmlns="http://www.w3.org/2000/svg" width="112" height="28" viewBox="0 0 112 28">'
+_BARS = (
     '<rect x="0" y="14" width="4" height="10" fill="#2E86C1"/><rect x="6" y="9" width="4" height="15" fill="#2E86C1"/>'
     '<rect x="12" y="4" width="4" height="20" fill="#D9762B"/>'
+)
+# A picture of our own: the browser would fetch a Material symbol or an emoji from a host outside.
+_ICON = f'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" viewBox="-4 2 24 24">{_BARS}</svg>'
+_WORDMARK = (
+    f'<svg xmlns="http://www.w3.org/2000/svg" width="112" height="28" viewBox="0 0 112 28">{_BARS}'
     '<text x="24" y="23" font-family="Source Serif 4, Georgia, serif" font-size="22" font-weight="600" fill="#2E86C1">'
     "Percall</text></svg>"
 )
@@ -23,7 +27,7 @@ _WORDMARK = (
 def run(registry: Sequence[PageEntry]) -> None:
     """Draw what this session asked for. Nothing is drawn, and no page named, before the gate has let the session in."""
     st.set_page_config(
-        page_title="Percall", page_icon=":material/monitoring:", layout="wide", initial_sidebar_state="auto"
+        page_title="Percall", page_icon=_ICON, layout="wide", initial_sidebar_state="auto"
     )
     identity = _gate.admit()
     if identity is None:

@@ -97,7 +97,7 @@ def cost_chart(
     section(title, note)
     shades = colours or _palette.category_colours(mode())
     st.plotly_chart(
-        _stacked_bars(periods, series, shades, currency, height),
+        _stacked_bars(periods, series, shades, grain, currency, height),
         key=key,
         config=_CONFIG,
         alt=describe_costs(periods, series, grain, currency),
@@ -108,7 +108,12 @@ def cost_chart(
 
 
 def _stacked_bars(
-    periods: Sequence[Any], series: Sequence[Series], colours: Mapping[str, str], currency: str, height: int
+    periods: Sequence[Any],
+    series: Sequence[Series],
+    colours: Mapping[str, str],
+    grain: str,
+    currency: str,
+    height: int,
 ) -> dict[str, Any]:
     fallback = _palette.NEUTRAL[mode()]
     moments = [_iso(moment) for moment in periods]
@@ -142,7 +147,7 @@ def _stacked_bars(
                 "itemclick": "toggle",
                 "title": {"text": ""},
             },
-            "xaxis": {"type": "date", "tickformat": "%-d %b", "showgrid": False, "title": {"text": ""}, "nticks": 10},
+            "xaxis": {"type": "date", "showgrid": False, "title": {"text": ""}, **_ticks(periods, grain)},
             "yaxis": {
                 "tickprefix": symbol,
                 "tickformat": ",.3~s",
@@ -153,6 +158,15 @@ def _stacked_bars(
             },
         },
     }
+
+
+def _ticks(periods: Sequence[Any], grain: str) -> dict[str, Any]:
+    """Labels under the bars that they name: at most seven, evenly spaced, the first bar among them."""
+    step = max(1, -(-len(periods) // 7))
+    chosen = [_iso(moment) for moment in periods[::step]]
+    days = [date.fromisoformat(moment) for moment in chosen]
+    labels = [f"{day:%b} {day.year}" if grain == "month" else f"{day.day} {day:%b}" for day in days]
+    return {"tickmode": "array", "tickvals": chosen, "ticktext": labels}
 
 
 def _iso(moment: Any) -> str:

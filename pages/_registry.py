@@ -38,4 +38,4 @@ def _page(phase: Phase, title: str, icon: str, name: str, question: str, *, need
 REGISTRY: tuple[PageEntry, ...] = (
     _page("Inform", "The bill", "receipt_long", "bill", "What did we spend, on what, and how did it change?"),
 )
-"""All pages. The first is the one that opens at the bare address."""
+"""All pages. The first is the one that opens at the bare address, which is its only one: Streamlit ignores its `url_path`."""

@@ -157,3 +157,19 @@ def test_tokens() -> None:
 )
 def test_delta_says_against_what(now: str | None, before: str | None, text: str) -> None:
     assert formatting.delta(now and Decimal(now), before and Decimal(before), "March 2026") == text
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "text"),
+    [
+        ("9200", "47231", "80.5% less than in March 2026"),
+        ("112", "100", "12% more than in March 2026"),
+        ("100", "100", "as much as in March 2026"),
+        ("100.01", "100", "about as much as in March 2026"),
+        ("5000", "100", "50 times as much as in March 2026"),
+        ("5", "0", None),
+        (None, "5", None),
+    ],
+)
+def test_a_change_as_part_of_a_sentence(now: str | None, before: str | None, text: str | None) -> None:
+    assert formatting.compared(now and Decimal(now), before and Decimal(before), "March 2026") == text

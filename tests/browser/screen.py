@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 
 SIZES = {"wide": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 DONE = "[data-testid=stApp][data-test-script-state=notRunning]"
-PATIENCE_MS = 45_000
+PATIENCE_MS = 30_000
 
 
 @contextmanager

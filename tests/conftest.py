@@ -1,0 +1,30 @@
+"""For the whole test run: without a Chromium the browser tests are left out, and one line says so."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser import chromium
+from tests.stores import demo_store, demo_warehouse, empty_store
+
+__all__ = ["demo_store", "demo_warehouse", "empty_store"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what is marked `browser` where there is no browser."""
+    if chromium.find() is not None:
+        return
+    left_out = [item for item in items if item.get_closest_marker("browser")]
+    if left_out:
+        items[:] = [item for item in items if not item.get_closest_marker("browser")]
+        config.hook.pytest_deselected(items=left_out)
+        config.stash[_LEFT_OUT] = len(left_out)
+
+
+_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say in one line that browser tests were left out, and how to run them."""
+    if config.stash.get(_LEFT_OUT, 0):
+        terminalreporter.write_line(f"{config.stash[_LEFT_OUT]} browser tests left out. {chromium.NOTICE}")
