@@ -9,8 +9,6 @@ Two costs per daily active user (DAU) are in use and both are given:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -35,8 +33,8 @@ COLUMNS = (
 def unit_economics(warehouse: Warehouse, filters: Filters, net_of_credits: bool = False) -> pd.DataFrame:
     """Cost per active user, call and conversion, and gross margin, by period.
 
-    Grain: one row per day, week or month (`period` is its first day; the filters' grain), oldest first, within the days that the
-    store has. Money is in `currency`, on the filters' basis.
+    Grain: one row per day, week or month (`period` is its first day; the filters' grain) with a cost, an active user or revenue,
+    oldest first. `days` are the days of the period up to the last cost in the store. Money is in `currency`, on the filters' basis.
 
     cost: the ledger's cost of the period, as in every other view (None: not known). credits: promotional and other credits within it (0 or
     negative). Unit costs use `cost_before_credits` = cost - credits, because a credit runs out while users stay; with `net_of_credits` they
@@ -51,38 +49,29 @@ def unit_economics(warehouse: Warehouse, filters: Filters, net_of_credits: bool 
 
     Raises InputError when the costs or revenues are in several currencies.
     """
-    within = _within_data(warehouse, filters)
-    if within is None:
-        return frame_of([], COLUMNS)
-    filters = within
     costs, earnings = _costs(warehouse, filters), _earnings(warehouse, filters)
     currency = require_one_currency(row["currency"] for row in (*costs, *earnings) if row["has_money"])
     users = active_users(warehouse, filters, filters.grain)
     months = active_users(warehouse, filters, "month")
     cost_of, earned_in = _by_period(costs), _by_period(earnings)
+    days = _days_with_costs(warehouse, filters)
     rows: list[Row] = []
-    for period, days in sorted(Counter(first_day(day, filters.grain) for day in _days(filters)).items()):
+    for period in sorted({*cost_of, *earned_in, *users}):
         cost, income, people = cost_of.get(period, {}), earned_in.get(period, {}), users.get(period)
-        if not cost and not income and people is None:
-            continue
         month = months.get(first_day(period, "month"))
         amounts = _amounts(cost, income, net_of_credits) | {"currency": currency}
         base = amounts["cost"] if net_of_credits else amounts["cost_before_credits"]
-        per_person = _per_person(base, days, people, month, filters.grain)
-        rows.append({"period": period, "days": days} | amounts | per_person)
+        per_person = _per_person(base, days[period], people, month, filters.grain)
+        rows.append({"period": period, "days": days[period]} | amounts | per_person)
     return frame_of(rows, COLUMNS)
 
 
-def _within_data(warehouse: Warehouse, filters: Filters) -> Filters | None:
-    """The filters, cut to the days that the store has: days to come cost nothing yet."""
-    span = warehouse.span()
-    if span is None or span[0] > filters.end or span[1] < filters.start:
-        return None
-    return replace(filters, start=max(filters.start, span[0]), end=min(filters.end, span[1]))
-
-
-def _days(filters: Filters) -> Iterator[date]:
-    return (filters.start + timedelta(days=number) for number in range(filters.days))
+def _days_with_costs(warehouse: Warehouse, filters: Filters) -> Counter[date]:
+    """Days of each period, of those between the first and the last cost in the store: days to come cost nothing yet."""
+    first, last = warehouse.span() or (filters.end, filters.start)
+    first, last = max(first, filters.start), min(last, filters.end)
+    every = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    return Counter(first_day(day, filters.grain) for day in every)
 
 
 def _costs(warehouse: Warehouse, filters: Filters) -> list[Row]:
