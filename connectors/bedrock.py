@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from warehouse.models import canonical_model
+
 REGION = re.compile(r"^[A-Z]{2,4}\d{0,2}-(?=\S)")
 METER = re.compile(
     r"-(?:mantle-)?(?:cache-(?:read|write)-|(?:text|image|audio|video|speech|latency-optimized)-)*(?:input|output)(?=-)"
@@ -19,7 +21,12 @@ METER = re.compile(
 MARKETPLACE = re.compile(r"(?:^|-)MP:(?:[A-Z0-9]+_)?(?P<meter>.+)$")
 EDITION = re.compile(r"\s*\((?:Amazon )?Bedrock Edition\)\s*$", re.IGNORECASE)
 CLAUDE_TIERS = ("haiku", "sonnet", "opus", "instant", "fable", "mythos")
-COMPOUND_WORDS = {"deep-seek": "deepseek", "multi-modal": "multimodal", "stability-ai": "stability"}
+COMPOUND_WORDS = {
+    "command-r+": "command-r-plus",
+    "deep-seek": "deepseek",
+    "multi-modal": "multimodal",
+    "stability-ai": "stability",
+}
 
 
 @dataclass(frozen=True)
@@ -40,15 +47,23 @@ def parse_bedrock(usage_type: str | None, product_name: str | None) -> TokenLine
     """What a Bedrock line is about, from its usage type and its product name."""
     usage = usage_type or ""
     sold = MARKETPLACE.search(usage)
-    if sold:
+    plain = REGION.sub("", usage)
+    meter = None if sold else METER.search(plain)
+    if meter and meter.start():
+        name, rest = plain[: meter.start()], plain[meter.start() :]
+    else:
         name = EDITION.sub("", product_name or "") if EDITION.search(product_name or "") else ""
-        return TokenLine(canonical_name(name) if name else None, *_meter(sold["meter"]))
-    usage = REGION.sub("", usage)
-    meter = METER.search(usage)
-    if not meter or not meter.start():
-        name = EDITION.sub("", product_name or "") if EDITION.search(product_name or "") else ""
-        return TokenLine(canonical_name(name) if name else None, *_meter(usage))
-    return TokenLine(canonical_name(usage[: meter.start()]), *_meter(usage[meter.start() :]))
+        rest = sold["meter"] if sold else plain
+    model = canonical_name(name) if name else None
+    return TokenLine(_profiled(model, rest) if model else None, *_meter(rest))
+
+
+def _profiled(model: str, meter: str) -> str:
+    """The model as calls name it: where the global profile has a price of its own, its lines are kept apart."""
+    if "global" not in meter.lower():
+        return model
+    vendor = "anthropic" if model.startswith("claude") else "amazon"
+    return canonical_model("bedrock", f"global.{vendor}.{model}")[1]
 
 
 def _meter(text: str) -> tuple[str | None, str | None]:
@@ -86,7 +101,7 @@ def canonical_name(name: str) -> str | None:
     slug = re.sub(r"[^a-z0-9.+]+", "-", words.lower()).strip("-")
     for apart, together in COMPOUND_WORDS.items():
         slug = slug.replace(apart, together)
-    return slug or None
+    return f"{slug}-instruct" if re.fullmatch(r"llama[34][-\w]*b", slug) else slug or None
 
 
 def _claude(rest: str) -> str | None:
@@ -102,4 +117,4 @@ def _claude(rest: str) -> str | None:
 
 def _titan_embedding(compact: str) -> str:
     kind = next((kind for kind in ("text", "image") if kind in compact), None)
-    return "-".join(part for part in ("titan-embed", kind, "v2" if "v2" in compact else None) if part)
+    return "-".join(part for part in ("titan-embed", kind, "v2" if "v2" in compact else "v1") if part)

@@ -20,6 +20,7 @@ from connectors.bedrock import parse_bedrock
 from tests.connectors.billing import DATA, SHARED, Read, read, read_csv, totals, write_csv
 from warehouse.configuration import Configuration
 from warehouse.errors import InputError
+from warehouse.models import canonical_model
 
 D = Decimal
 MILLIONTH = D("0.000001")
@@ -448,7 +449,7 @@ def test_maps_of_cur2_and_bedrock_lines(tmp_path, write):
         ("USE1-NovaLite-output-tokens", "Amazon Bedrock", ("nova-lite", "output", None)),
         ("USE1-Nova2.0Lite-cache-write-input-token-count", None, ("nova-2-lite", "input", "write")),
         ("USE1-NovaPro-input-image-token-count", None, ("nova-pro", "input", None)),
-        ("USE1-Llama4-Maverick-17B-input-tokens-batch", None, ("llama4-maverick-17b", "input", None)),
+        ("USE1-Llama4-Maverick-17B-input-tokens-batch", None, ("llama4-maverick-17b-instruct", "input", None)),
         ("USE1-qwen.qwen3-32b-mantle-output-tokens-flex", None, ("qwen3-32b", "output", None)),
         ("USE1-TitanEmbeddingV2-Text-input-tokens", None, ("titan-embed-text-v2", "input", None)),
         (
@@ -462,6 +463,8 @@ def test_maps_of_cur2_and_bedrock_lines(tmp_path, write):
             ("claude-sonnet-4-5", "input", "read"),
         ),
         ("USE1-MP:USE1_InputTokenCount-Units", None, (None, "input", None)),
+        ("USE1-Claude4.5Haiku-input-tokens-cross-region-global", None, ("global.claude-haiku-4-5", "input", None)),
+        ("USE1-Claude4Sonnet-input-tokens-cross-region-global", None, ("claude-sonnet-4", "input", None)),
         ("USE1-Guardrail-ContentPolicyUnitsConsumed", "Amazon Bedrock", (None, None, None)),
         (None, None, (None, None, None)),
     ],
@@ -469,6 +472,24 @@ def test_maps_of_cur2_and_bedrock_lines(tmp_path, write):
 def test_bedrock_usage_types(usage_type, product_name, expected):
     found = parse_bedrock(usage_type, product_name)
     assert (found.model, found.direction, found.cache_action) == expected
+
+
+@pytest.mark.parametrize(
+    ("called", "usage_type"),
+    [
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", "USE1-Claude4.5Sonnet-input-tokens"),
+        ("global.anthropic.claude-haiku-4-5-20251001-v1:0", "USE1-Claude4.5Haiku-input-tokens-cross-region-global"),
+        ("anthropic.claude-3-5-sonnet-20241022-v2:0", "USE1-Claude3.5Sonnetv2-input-tokens"),
+        ("us.amazon.nova-pro-v1:0", "USE1-NovaPro-input-tokens"),
+        ("amazon.nova-2-lite-v1:0", "USE1-Nova2.0Lite-input-tokens"),
+        ("amazon.titan-embed-text-v2:0", "USE1-TitanEmbeddingV2-Text-input-tokens"),
+        ("amazon.titan-embed-text-v1", "USE1-TitanEmbeddingsG1-Text-input-tokens"),
+        ("meta.llama3-3-70b-instruct-v1:0", "USE1-Llama3-3-70B-input-tokens"),
+        ("qwen.qwen3-32b-v1:0", "USE1-qwen.qwen3-32b-mantle-input-tokens-standard"),
+    ],
+)
+def test_the_bill_names_a_model_as_calls_do(called, usage_type):
+    assert parse_bedrock(usage_type, None).model == canonical_model("bedrock", called)[1]
 
 
 @given(st.text(max_size=60), st.one_of(st.none(), st.text(max_size=40)))
