@@ -44,6 +44,7 @@ class Columns:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, file: SourceFile) -> None:
         self.file = file
+        self._connection = connection
         self.source = scan(file)
         """Table expression with the file's rows."""
         if file.format in ("csv", "parquet"):
@@ -69,6 +70,11 @@ class Columns:
                 f"a {kind} file needs the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; it has {there}",
                 file=self.file.name,
             )
+
+    def always(self, *names: str) -> bool:
+        """Whether every row has a value here."""
+        missing = f"SELECT 1 FROM {self.source} WHERE {self.text(*names)} IS NULL LIMIT 1"
+        return self.find(*names) is not None and self._connection.execute(missing).fetchone() is None
 
     def others(self, used: Iterable[str | None]) -> list[str]:
         """The file's names of all columns that are not among these."""

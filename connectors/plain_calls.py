@@ -112,9 +112,10 @@ def query(columns: Columns, configuration: Configuration) -> str:
         and field.name not in (*TOKEN_CLASSES, "call_id", "status", "reported_cost", "input_hash")
     ]
     total = " + ".join(f"coalesce({name}, 0)" for name in TOKEN_CLASSES)
+    content, identity = _identity(columns)
     return f"""
         WITH parsed AS (
-            SELECT _row, {read}, {_content(columns)} AS _content, {_text_hash(columns)} AS _text_hash,
+            SELECT _row, {read}, {content} AS _content, {_text_hash(columns)} AS _text_hash,
             {_labels(columns)} AS labels
             FROM {columns.source}
         ),
@@ -141,14 +142,13 @@ def query(columns: Columns, configuration: Configuration) -> str:
             FROM classes
         )
         SELECT _row, {", ".join(kept)}, {classes}, labels,
-            coalesce(call_id, concat('row-', _content, CASE WHEN row_number() OVER same > 1
-                THEN concat('-', row_number() OVER same) ELSE '' END)) AS call_id,
+            {identity} AS call_id,
             coalesce(input_hash, _text_hash) AS input_hash,
             {_status("status")} AS status,
             CASE WHEN cache_hit AND reported_cost IS NULL THEN 0 ELSE reported_cost END AS reported_cost,
             CASE WHEN _differs THEN ['token_total'] ELSE [] END AS flags,
             'calls' AS source, {column} AS _column, {reason} AS _reason
-        FROM checked WINDOW same AS (PARTITION BY _content ORDER BY _row)"""
+        FROM checked"""
 
 
 def warnings(columns: Columns) -> list[str]:
@@ -181,13 +181,17 @@ def _labels(columns: Columns) -> str:
     return f"map_concat(map_from_entries({filtered}), {own})"
 
 
-def _content(columns: Columns) -> str:
-    """A hash of all that the row says, whatever the order of its columns."""
+def _identity(columns: Columns) -> tuple[str, str]:
+    """SQL of a row's content hash and of its call_id. Where every row has an id of its own, nothing is hashed or counted."""
+    if columns.always("call_id", *FIELDS[0].synonyms):
+        return "NULL", "call_id"
     parts = ", ".join(
         f"coalesce(concat({sql_text(normalised(name) + '=')}, {columns.text(name)}), '')"
         for name in sorted(columns.others([]), key=normalised)
     )
-    return f"md5(concat_ws(chr(31), {parts}))"
+    number = "row_number() OVER (PARTITION BY _content ORDER BY _row)"
+    repeated = f"CASE WHEN {number} > 1 THEN concat('-', {number}) ELSE '' END"
+    return f"md5(concat_ws(chr(31), {parts}))", f"coalesce(call_id, concat('row-', _content, {repeated}))"
 
 
 def _text_hash(columns: Columns) -> str:
