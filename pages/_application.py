@@ -26,9 +26,7 @@ _WORDMARK = (
 
 def run(registry: Sequence[PageEntry]) -> None:
     """Draw what this session asked for. Nothing is drawn, and no page named, before the gate has let the session in."""
-    st.set_page_config(
-        page_title="Percall", page_icon=_ICON, layout="wide", initial_sidebar_state="auto"
-    )
+    st.set_page_config(page_title="Percall", page_icon=_ICON, layout="wide", initial_sidebar_state="auto")
     identity = _gate.admit()
     if identity is None:
         st.stop()

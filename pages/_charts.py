@@ -84,7 +84,7 @@ def cost_chart(
     grain: str = "day",
     currency: str = "USD",
     colours: Mapping[str, str] | None = None,
-    height: int = 330,
+    height: int = 300,
 ) -> None:
     """Stacked bars of cost over time.
 
@@ -137,6 +137,7 @@ def _stacked_bars(
             "height": height,
             "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
             "hovermode": "x unified",
+            "showlegend": True,
             "separators": ".,",
             "legend": {
                 "orientation": "h",

@@ -57,7 +57,8 @@ def sentence(filters: Filters, total: Decimal, earlier: Decimal | None, currency
         if name_of(filters) != _periods.describe((filters.start, filters.end))
         else "over"
     )
-    text = f"AI cost {formatting.money(total, currency)} {preposition} {name_of(filters)}"
+    subject = "The selection" if filters.where else "AI"
+    text = f"{subject} cost {formatting.money(total, currency)} {preposition} {name_of(filters)}"
     compared = formatting.compared(total, earlier, name_of(filters.previous()))
     return f"{text}, {compared}" if compared else text
 

@@ -1,0 +1,142 @@
+"""Charts, tables and colours: what they say and how they number, without a browser."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from pages import _charts, _palette, _tables, _text
+from tests.pages.conftest import OpenShell
+from warehouse.schema import COST_CATEGORIES
+
+CONFIG = tomllib.loads((Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+
+COSTS = pd.DataFrame(
+    [
+        (date(2026, 5, 1), "LLM API", Decimal("10.10")),
+        (date(2026, 5, 1), "Unclassified", Decimal("50")),
+        (date(2026, 5, 2), "LLM API", Decimal("20.20")),
+        (date(2026, 5, 2), "GPU inference", None),
+        (date(2026, 5, 3), None, Decimal("0.01")),
+    ],
+    columns=["period", "category", "cost"],
+)
+
+
+def test_series_keep_exact_amounts_and_the_unknown_and_put_rests_last() -> None:
+    periods, series = _charts.series_from(COSTS, "period", "category", "cost")
+    assert periods == [date(2026, 5, 1), date(2026, 5, 2), date(2026, 5, 3)]
+    assert [(one.name, one.values) for one in series] == [
+        ("LLM API", (Decimal("10.10"), Decimal("20.20"), Decimal(0))),
+        ("GPU inference", (Decimal(0), None, Decimal(0))),
+        ("Unclassified", (Decimal(50), Decimal(0), Decimal(0))),
+        ("(untagged)", (Decimal(0), Decimal(0), Decimal("0.01"))),
+    ]
+
+
+def test_a_chart_in_words() -> None:
+    periods, series = _charts.series_from(COSTS, "period", "category", "cost")
+    assert _charts.describe_costs(periods, series, "day", "USD") == (
+        "Stacked bars per day, 1 May 2026 to 3 May 2026. Total $80.31. Largest: Unclassified, $50.00 (62%). "
+        "Highest day: 1 May 2026, $60.10."
+    )
+    assert _charts.describe_costs([], [], "day", "USD") == "An empty chart."
+
+
+def test_categories_have_fixed_colours_and_rests_are_grey() -> None:
+    for mode in ("light", "dark"):
+        colours = _palette.category_colours(mode)
+        assert set(COST_CATEGORIES) <= set(colours)
+        named = [colours[name] for name in COST_CATEGORIES if name != "Unclassified"]
+        assert len(set(named)) == len(named)
+        assert colours["Unclassified"] == colours["Unallocated"] == _palette.NEUTRAL[mode]
+    assert _palette.category_colours("light")["LLM API"] == "#0072B2"
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=7, unique=True), st.randoms())
+def test_a_feature_keeps_its_colour_in_any_order(names: list[str], chance) -> None:
+    shuffled = names.copy()
+    chance.shuffle(shuffled)
+    assert _palette.series_colours(names) == _palette.series_colours(shuffled)
+    named = [name for name in names if name not in _palette.RESTS]
+    assert len({_palette.series_colours(names)[name] for name in named}) == len(named)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_the_theme_has_the_same_palette_as_our_own_charts(mode: _palette.Mode) -> None:
+    assert CONFIG["theme"][mode]["chartCategoricalColors"] == [*_palette.SERIES[mode], _palette.NEUTRAL[mode]]
+    assert len(CONFIG["theme"][mode]["chartSequentialColors"]) == 10
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _contrast(one: str, other: str) -> float:
+    """Contrast ratio of WCAG 2.2."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_text_can_be_read_on_its_background(mode: str) -> None:
+    theme = CONFIG["theme"][mode]
+    grounds = [theme["backgroundColor"], theme["secondaryBackgroundColor"], theme["sidebar"]["backgroundColor"]]
+    for ground in grounds:
+        assert _contrast(theme["textColor"], ground) >= 7
+        for name in ("linkColor", "redColor", "greenColor", "grayColor"):
+            assert _contrast(theme[name], ground) >= 4.5, (name, ground)
+
+
+def test_the_production_settings_hold() -> None:
+    assert CONFIG["runner"]["postScriptGC"] is False
+    assert CONFIG["server"]["address"] == "127.0.0.1"
+    assert CONFIG["server"]["fileWatcherType"] == "none"
+    assert CONFIG["browser"]["gatherUsageStats"] is False
+    assert CONFIG["client"]["showErrorDetails"] == "none"
+    assert CONFIG["client"]["toolbarMode"] == "viewer"
+    assert "enableXsrfProtection" not in CONFIG["server"]
+    assert "enableCORS" not in CONFIG["server"]
+
+
+def test_small_amounts_get_the_digits_that_they_need() -> None:
+    assert _tables._unit_digits(pd.Series([Decimal("0.0031"), Decimal("2.5"), None])) == 4
+    assert _tables._unit_digits(pd.Series([Decimal("0.00031")])) == 5
+    assert _tables._unit_digits(pd.Series([Decimal("0.000031")])) == 6
+    assert _tables._unit_digits(pd.Series([], dtype=object)) == 4
+
+
+def test_what_the_data_say_is_no_markup() -> None:
+    assert _text.plain("$47,231 *bold* [link](x) <b>") == "\\$47,231 \\*bold\\* \\[link\\](x) \\<b\\>"
+
+
+def test_every_table_has_a_download_beside_it(open_shell: OpenShell) -> None:
+    for page in (None, "inform/features.py"):
+        app = open_shell(page)
+        assert len(app.dataframe) == len(app.get("download_button")) == 1
+
+
+def test_unknown_cells_stay_unknown(open_shell: OpenShell) -> None:
+    shown = open_shell("inform/features.py").dataframe[0].value
+    assert shown["feature"].tolist() == ["search", "summarize", "support_chat", "(untagged)"]
+    assert shown["cost"].isna().tolist() == [False, False, False, True]
+    assert shown["cost_per_call"].tolist()[:3] == [0.01, 0.01, 0.01]
+
+
+def test_a_metric_says_against_what(open_shell: OpenShell) -> None:
+    app: AppTest = open_shell()
+    total, revenue, unchanged, volume = app.metric
+    assert (total.value, total.delta) == ("$8,403", "-80.5%")
+    assert (revenue.value, revenue.delta) == ("$14,100", "+8.5%")
+    assert unchanged.delta == "no change against April 2026"
+    assert (volume.value, volume.delta) == ("1.2M", "+20%")
