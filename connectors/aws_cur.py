@@ -75,6 +75,7 @@ def extract(
         query=charges_query(columns, source, findings),
         rejects=file.rejects,
         warnings=_warnings(columns, profile, findings),
+        rows_read=sum(profile.counts.values()) + len(file.rejects),
     )
 
 

@@ -73,8 +73,10 @@ def _stage(
     try:
         for extraction in connector_for(found).extract(loading.connection, file, configuration):
             loading.add(_delivered(extraction, delivery))
-    except (InputError, duckdb.Error) as error:
+    except InputError as error:
         loading.refuse(path.name, found, digest, str(error))
+    except (duckdb.Error, ValueError, OSError, RecursionError) as error:
+        loading.refuse(path.name, found, digest, f"{path.name}: cannot be read as {found}: {str(error).splitlines()[0]}")
 
 
 def _delivered(extraction: Extraction, delivery: str | None) -> Extraction:

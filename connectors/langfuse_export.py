@@ -1,8 +1,7 @@
 """Langfuse: the blob-storage export, observations and scores, as Parquet, JSON lines, JSON or CSV (plain or packed).
 
 A call is an observation of type GENERATION or EMBEDDING, or one of another type that carries usage or a cost. Where such rows nest, a wrapper
-says the same as what it wraps: it is left out when it is of another type, carries no usage of its own, or its tokens are those
-of the calls in it (together, or of one of them). Plain spans are no calls.
+says the same as what it wraps and is left out (`connectors.nested_calls`). Plain spans are no calls.
 
 The export writes a row on the edge of two windows into both files, so ids decide what is new. `latency` and `time_to_first_token` are
 seconds, but milliseconds for older integrations: the file's own times decide. Missing texts are empty. `total_cost` is 0 where Langfuse
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from connectors.dimensions import as_object, scalar
 from connectors.extraction import Extraction
-from connectors.files import quote_identifier, sql_text
+from connectors.files import quote_identifier, scan, sql_text
+from connectors.nested_calls import calls_of_their_own
 from connectors.token_classes import COUNTS, LITELLM_USAGE_PATHS, USAGE_KEYS
 from connectors.traced_calls import canonical_calls, timestamp, truth
 from connectors.traced_fields import fields, pick
@@ -111,7 +111,11 @@ def extract(
         return
     rows = fields(connection, file, {name: f"/{name}" for name in _COLUMNS})
     query = canonical_calls(_evidence(_calls_only(rows)), configuration, _NAMES)
-    yield Extraction(KIND, "calls", KIND, file.name, file.checksum, query, rejects=file.rejects)
+    read = connection.execute(f"SELECT count(*) FROM {scan(file)}").fetchone()
+    yield Extraction(
+        KIND, "calls", KIND, file.name, file.checksum, query, rejects=file.rejects,
+        rows_read=(read[0] if read else 0) + len(file.rejects),
+    )  # fmt: skip
 
 
 def _calls_only(rows: str) -> str:
@@ -122,8 +126,9 @@ def _calls_only(rows: str) -> str:
     summed = f"list_sum(list_transform(map_values({usage}), lambda v: TRY_CAST(v AS DOUBLE)))"
     seconds = f"(epoch_us({timestamp('end_time')}) - epoch_us({timestamp('start_time')})) / 1000000.0"
     return f"""
-        WITH RECURSIVE observations AS (
-            SELECT *, upper("type") IN ({call_types}) AS is_call_type
+        WITH observations AS (
+            SELECT *, id AS node_id, trace_id AS node_trace, parent_observation_id AS node_parent
+                 , upper("type") IN ({call_types}) AS is_call_type
                  , nullif(coalesce({totals}, {summed}, 0), 0) AS weight_tokens
                  , nullif(TRY_CAST(total_cost AS DOUBLE), 0) AS weight_cost
             FROM ({rows})
@@ -131,28 +136,9 @@ def _calls_only(rows: str) -> str:
             -- durations below 20 ms say little: Langfuse rounds
             SELECT CASE WHEN median(TRY_CAST(latency AS DOUBLE) / duration) > 30 THEN 1 ELSE 1000 END AS milliseconds_per_latency
             FROM (SELECT latency, {seconds} AS duration FROM observations) WHERE duration > 0.02
-        ), candidates AS (
-            SELECT *, coalesce(is_call_type, false) OR weight_tokens IS NOT NULL OR weight_cost IS NOT NULL AS is_candidate FROM observations
-        ), nodes AS (
-            SELECT id, coalesce(trace_id, '') AS trace, any_value(parent_observation_id) AS parent, bool_or(is_candidate) AS is_candidate
-                 , coalesce(bool_or(is_call_type), false) AS is_call_type, max(weight_tokens) AS tokens, max(weight_cost) AS cost
-            FROM candidates WHERE id IS NOT NULL GROUP BY 1, 2
-        ), up AS (
-            SELECT trace, id AS call, parent AS above FROM nodes WHERE is_candidate AND parent IS NOT NULL
-            UNION
-            SELECT up.trace, up.call, n.parent FROM up JOIN nodes n ON n.trace = up.trace AND n.id = up.above
-            WHERE NOT n.is_candidate AND n.parent IS NOT NULL
-        ), wrappers AS (
-            SELECT w.trace, w.id
-            FROM up JOIN nodes w ON w.trace = up.trace AND w.id = up.above JOIN nodes c ON c.trace = up.trace AND c.id = up.call
-            WHERE w.is_candidate AND w.id <> c.id
-            GROUP BY w.trace, w.id, w.is_call_type, w.tokens, w.cost
-            HAVING NOT w.is_call_type OR (w.tokens IS NULL AND w.cost IS NULL)
-                OR w.tokens = sum(c.tokens) OR bool_or(w.tokens = c.tokens) OR (w.tokens IS NULL AND w.cost = sum(c.cost))
         )
-        SELECT c.* EXCLUDE (is_call_type, is_candidate), (SELECT milliseconds_per_latency FROM unit) AS milliseconds_per_latency
-        FROM candidates c ANTI JOIN wrappers w ON w.id = c.id AND w.trace = coalesce(c.trace_id, '')
-        WHERE c.is_candidate"""
+        SELECT *, (SELECT milliseconds_per_latency FROM unit) AS milliseconds_per_latency
+        FROM ({calls_of_their_own("SELECT * FROM observations")})"""
 
 
 def _evidence(rows: str) -> str:

@@ -52,7 +52,8 @@ class CallFiling:
         self.progress("merging calls", 0.55)
         if "calls" in staged and not self.filing.base_files("calls", months):
             self.connection.execute("ALTER TABLE staged_calls RENAME TO merged_calls")
-            self.connection.execute("ALTER TABLE merged_calls DROP COLUMN _part")
+            for name in ("_part", "_row"):
+                self.connection.execute(f"ALTER TABLE merged_calls DROP COLUMN {name}")
         else:
             self.connection.execute(CALLS.ddl("merged_calls"))
             stored = self.filing.base_relation("calls", months)
@@ -73,7 +74,7 @@ class CallFiling:
         kept = {row[0]: row[1:] for row in self.connection.execute(select).fetchall()}
         for report in reports:
             if report.table == "calls" and report.partition and report.status == "stored":
-                read = report.rows_in - report.rows_rejected
+                read = report.rows_in - report.rows_rejected - report.rows_ignored
                 report.rows_kept, report.billed, report.effective = kept.get(report.load_id, (0, None, None))
                 report.rows_duplicate = read - report.rows_kept
 
@@ -145,7 +146,7 @@ class CallFiling:
         for report in reports:
             if report.table == table.name and report.partition:
                 report.rows_kept = kept.get(report.load_id, 0)
-                report.rows_duplicate = report.rows_in - report.rows_rejected - report.rows_kept
+                report.rows_duplicate = report.rows_in - report.rows_rejected - report.rows_ignored - report.rows_kept
         for month in months:
             where = f"strftime({table.month_column}, '%Y-%m') = '{month}'"
             self.filing.replace(table, month, f"SELECT * FROM {merged} WHERE {where}", files)

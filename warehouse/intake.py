@@ -44,3 +44,5 @@ class Extraction:
     rejects: Sequence[Reject] = ()
     delivery: str | None = None
     warnings: Sequence[str] = field(default=())
+    rows_read: int | None = None
+    """Rows of the file, where the query leaves some out that are no facts of their own (spans that are no calls, negations that net to zero)."""

@@ -15,6 +15,10 @@ Progress = Callable[[str, float], None]
 class LoadReport:
     """What became of one file in one partition. Money is exact, in `currency`.
 
+    rows_in = rows_kept + rows_rejected + rows_duplicate + rows_ignored, all of them rows of the file: duplicates are known under the
+    same id already, ignored ones are no facts of their own (negations that net to zero, spans that are no calls). `rows_derived` counts
+    billing lines that are stored beside those rows (the unused part of a commitment).
+
     For billing lines `billed` and `effective` are the sums of BilledCost and EffectiveCost that were stored. For calls
     `billed` is the cost that the source itself reported and `effective` the cost that counts (reported, else priced).
     """
@@ -27,6 +31,8 @@ class LoadReport:
     rows_kept: int = 0
     rows_rejected: int = 0
     rows_duplicate: int = 0
+    rows_ignored: int = 0
+    rows_derived: int = 0
     billed: Decimal | None = None
     effective: Decimal | None = None
     currency: str | None = None
@@ -53,11 +59,12 @@ def report_lines(reports: list[LoadReport]) -> list[dict[str, Any]]:
             key,
             {
                 "kind": report.kind, "partition": report.partition, "table": report.table or None, "status": report.status,
-                "rows_in": 0, "rows_kept": 0, "rows_rejected": 0, "rows_duplicate": 0, "billed": None, "effective": None,
+                "rows_in": 0, "rows_kept": 0, "rows_rejected": 0, "rows_duplicate": 0,
+                "rows_ignored": 0, "rows_derived": 0, "billed": None, "effective": None,
                 "currency": report.currency, "files": [], "messages": [],
             },
         )  # fmt: skip
-        for name in ("rows_in", "rows_kept", "rows_rejected", "rows_duplicate"):
+        for name in ("rows_in", "rows_kept", "rows_rejected", "rows_duplicate", "rows_ignored", "rows_derived"):
             line[name] += getattr(report, name)
         for name in ("billed", "effective"):
             value = getattr(report, name)

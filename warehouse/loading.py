@@ -167,20 +167,21 @@ class Loading:
         for table in self.staging.tables():
             staged, partition = self.staging.name(table.name), partition_expression(table)
             billed, effective, currency = money_columns(table)
+            rows = "count(DISTINCT _row) + count(*) - count(_row)" if table.name == "charges" else "count(*)"
             time = table.month_column or ("valid_from" if table.name == "prices" else "date")
-            rows = self.connection.execute(
-                f"""SELECT _part, {partition} AS partition, count(*), {f"sum({billed})" if billed else "NULL"},
+            found = self.connection.execute(
+                f"""SELECT _part, {partition} AS partition, {rows}, count(*), {f"sum({billed})" if billed else "NULL"},
                            {f"sum({effective})" if effective else "NULL"}, {f"min({currency})" if currency else "'USD'"},
                            {f"count(DISTINCT {currency})" if currency else "1"}, min({time}), max({time})
                     FROM {staged} GROUP BY 1, 2 ORDER BY 1, 2"""
             ).fetchall()
-            for part, name, count, billed_sum, effective_sum, code, codes, first, last in rows:
+            for part, name, count, stored, billed_sum, effective_sum, code, codes, first, last in found:
                 file = by_part[part]
                 report = LoadReport(
                     file.kind, name, file.file, "stored", count, count, billed=billed_sum, effective=effective_sum,
                     currency=code if codes == 1 else None, table=table.name, source=file.source, checksum=file.checksum,
                     delivery=file.delivery, load_id=next_id, part=part, billed_in=billed_sum, effective_in=effective_sum,
-                    first=first, last=last,
+                    first=first, last=last, rows_derived=stored - count,
                 )  # fmt: skip
                 reports.append(report)
                 next_id += 1
@@ -206,6 +207,9 @@ class Loading:
             largest = max(own, key=lambda report: report.rows_in)
             largest.rows_rejected = file.rejected
             largest.rows_in += file.rejected
+            if file.rows_read is not None:
+                largest.rows_ignored = max(0, file.rows_read - sum(report.rows_in for report in own))
+                largest.rows_in += largest.rows_ignored
         return reports
 
     def _file_parts(self, table: Table, reports: list[LoadReport], files: dict[tuple[str, str], FactFile]) -> None:
@@ -245,7 +249,8 @@ class Loading:
             if not report.partition.endswith(written.month):
                 continue
             count, billed_sum, effective_sum = by_load.get(report.load_id, (0, None, None))
-            expected = (report.rows_in - report.rows_rejected, report.billed_in, report.effective_in)
+            staged = report.rows_in - report.rows_rejected - report.rows_ignored + report.rows_derived
+            expected = (staged, report.billed_in, report.effective_in)
             if (count, billed_sum, effective_sum) != expected:
                 raise StoreError(
                     f"{report.file}: {expected[0]} rows with {expected[1]} billed were read for {report.partition}, but {count} rows "
@@ -261,6 +266,7 @@ class Loading:
                 f"INSERT INTO new_loads VALUES (?, CAST(now() AT TIME ZONE 'UTC' AS TIMESTAMP), {', '.join('?' * (len(LOADS.names) - 2))})",
                 [report.load_id, report.kind, report.source, report.table, report.partition, report.file, report.checksum,
                  report.status, report.message, report.rows_in, report.rows_kept, report.rows_rejected, report.rows_duplicate,
+                 report.rows_ignored, report.rows_derived,
                  report.billed_in, report.billed, report.effective_in, report.effective, report.currency, report.first,
                  report.last, None],
             )  # fmt: skip

@@ -299,6 +299,8 @@ LOADS = Table(
         ("rows_kept", "BIGINT", ""),
         ("rows_rejected", "BIGINT", ""),
         ("rows_duplicate", "BIGINT", "already known under the same id: counted once"),
+        ("rows_ignored", "BIGINT", "read, but no fact of its own: negations that net to zero, spans that are no calls"),
+        ("rows_derived", "BIGINT", "stored beside the file's rows: unused parts of commitments"),
         ("billed_in", LINE_MONEY, "sum of what was read, `currency`"),
         ("billed_stored", LINE_MONEY, "sum of what was stored"),
         ("effective_in", LINE_MONEY, ""),

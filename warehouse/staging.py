@@ -30,6 +30,7 @@ class StagedFile:
     rejected: int = 0
     rejects: list[Reject] = field(default_factory=list)
     message: str | None = None
+    rows_read: int | None = None
 
 
 class Staging:
@@ -76,6 +77,12 @@ class Staging:
         try:
             self.connection.execute("BEGIN")
             self._take(table, extraction.query, staged)
+            source = "x_Source" if table.name == "charges" else "source"
+            if source in table.names and table.name not in ("prices", "fx_rates"):
+                self.connection.execute(
+                    f"UPDATE {self.name(table.name)} SET {source} = ? WHERE {source} IS NULL AND _part = {part}",
+                    [extraction.source],
+                )
             self.connection.execute("COMMIT")
         except duckdb.Error as error:
             self.connection.execute("ROLLBACK")
@@ -83,6 +90,7 @@ class Staging:
         self._tables.add(table.name)
         staged.rejects = [*extraction.rejects, *staged.rejects]
         staged.rejected += len(extraction.rejects)
+        staged.rows_read = extraction.rows_read
         self.files.append(staged)
         return staged
 
@@ -95,7 +103,9 @@ class Staging:
             for column in table.columns
         )
         judged = "_reason" in present
-        judgement = ", _row, _column, _reason" if judged else ""
+        judgement = (", _row" if "_row" in present else ", NULL::BIGINT AS _row") + (
+            ", _column, _reason" if judged else ""
+        )
         self.connection.execute(
             f"CREATE TABLE extracted AS SELECT {values}, {staged.part}::INTEGER AS _part{judgement} FROM ({query})"
         )
@@ -109,7 +119,7 @@ class Staging:
             staged.rejects = [Reject(*row) for row in rows]
             if staged.rejected:
                 self.connection.execute("DELETE FROM extracted WHERE _reason IS NOT NULL")
-            for name in ("_row", "_column", "_reason"):
+            for name in ("_column", "_reason"):
                 self.connection.execute(f"ALTER TABLE extracted DROP COLUMN {name}")
         if table.name in self._tables:
             self.connection.execute(f"INSERT INTO {self.name(table.name)} BY NAME SELECT * FROM extracted")
