@@ -169,7 +169,9 @@ def _inspect_parquet(path: Path, readable: Path, digest: str) -> SourceFile:
     file = SourceFile(path, readable, "parquet", (), (), digest, path.stat().st_size)
     with duckdb.connect() as connection:
         try:
-            described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({sql_text(str(readable))})").fetchall()
+            described = connection.execute(
+                f"DESCRIBE SELECT * FROM read_parquet({_literal(readable)}, hive_partitioning=false)"
+            ).fetchall()
             file = replace(file, columns=tuple(row[0] for row in described))
             _refuse_duplicates(file, [row[0] for row in described])
             connection.execute("SET TimeZone='UTC'")
@@ -242,7 +244,7 @@ def _few_bad(records: Iterable[csv_records.Record], file: SourceFile) -> Iterato
 
 def _inspect_json(file: SourceFile, survey: Survey, head: str, copy: Path) -> SourceFile:
     if head.lstrip()[0] == "[":
-        file = replace(file, format="json", layout="array", longest=survey.size)
+        file = replace(file, format="json", layout="array")
     elif json_records.is_one_per_line(head, survey.newlines):
         file = replace(file, format="jsonl", layout="lines")
     else:
@@ -302,11 +304,13 @@ def scan(file: SourceFile, columns: Sequence[str] | None = None) -> str:
     (DuckDB's default).
     """
     chosen = "*" if columns is None else ", ".join(["_row", *(quote_identifier(name) for name in columns)])
-    path = sql_text(str(file.readable))
+    path = _literal(file.readable)
     if file.format == "parquet":
         clash = ' RENAME (_row AS "_row_2")' if file.has("_row") else ""
         rows = f"SELECT file_row_number + 1 AS _row, * EXCLUDE (file_row_number){clash}"
-        return f"(SELECT {chosen} FROM ({rows} FROM read_parquet({path}, file_row_number=true)))"
+        return (
+            f"(SELECT {chosen} FROM ({rows} FROM read_parquet({path}, file_row_number=true, hive_partitioning=false)))"
+        )
     if file.format == "csv":
         rows = "SELECT * FROM" if file.numbered else "SELECT row_number() OVER () AS _row, * FROM"
         return f"(SELECT {chosen} FROM ({rows} {_csv_rows(file)}))"
@@ -321,7 +325,7 @@ def _csv_rows(file: SourceFile) -> str:
     nulls = ", ".join(sql_text(word) for word in NULL_WORDS)
     longest = max(2 << 20, file.longest + (1 << 16))
     return (
-        f"read_csv({sql_text(str(file.readable))}, auto_detect=false, header={str(not file.numbered).lower()}, "
+        f"read_csv({_literal(file.readable)}, auto_detect=false, hive_partitioning=false, header={str(not file.numbered).lower()}, "
         f"columns={{{listed}}}, delim={sql_text(file.dialect.delimiter)}, "
         f"quote='\"', escape={sql_text(file.dialect.escape)}, "
         f"nullstr=[{nulls}], strict_mode=true, max_line_size={longest}, compression={_compression(file)})"
@@ -329,19 +333,24 @@ def _csv_rows(file: SourceFile) -> str:
 
 
 def _json_rows(file: SourceFile) -> str:
-    path, compression = sql_text(str(file.readable)), _compression(file)
+    path, compression = _literal(file.readable), _compression(file)
     size = min(max(16 << 20, file.longest + (1 << 16)), json_records.LONGEST_DOCUMENT)
     if file.numbered:
         return (
-            f"read_csv({path}, auto_detect=false, header=false, columns={{'_row': 'BIGINT', 'json': 'JSON'}}, "
+            f"read_csv({path}, auto_detect=false, hive_partitioning=false, header=false, columns={{'_row': 'BIGINT', 'json': 'JSON'}}, "
             f"delim='\t', quote='', escape='', max_line_size={size}, compression={compression})"
         )
     if file.layout == "lines":
-        rows = f"read_ndjson_objects({path}, ignore_errors=true, maximum_object_size={size}, compression={compression})"
+        rows = f"read_ndjson_objects({path}, ignore_errors=true, maximum_object_size={size}, compression={compression}, hive_partitioning=false)"
     else:
         form = "array" if file.layout == "array" else "unstructured"
-        rows = f"read_json_objects({path}, format='{form}', maximum_object_size={size}, compression={compression})"
+        rows = f"read_json_objects({path}, format='{form}', maximum_object_size={size}, compression={compression}, hive_partitioning=false)"
     return f"(SELECT row_number() OVER () AS _row, json FROM {rows})"
+
+
+def _literal(path: Path) -> str:
+    """The path for DuckDB, which would take *, ? and [ in it for a pattern, and read other files."""
+    return sql_text(re.sub(r"[*?\[]", r"[\g<0>]", str(path)))
 
 
 def _compression(file: SourceFile) -> str:

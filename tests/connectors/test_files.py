@@ -306,6 +306,28 @@ def test_scan_reads_only_the_columns_asked_for(tmp_path):
         assert connection.execute(query).fetchall() == [(1, "2")]
 
 
+@pytest.mark.parametrize(
+    "name", ["bill[1]?*.csv", "it's.csv", "a b.csv", "day=1/BILLING_PERIOD=2026-03/x.csv", "~x.csv"]
+)
+def test_names_that_look_like_patterns_or_partitions_are_just_names(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (path.parent / "bill1x.csv").write_bytes(b"a,b\n8,8\n")
+    tables = {
+        "csv": b"a,b\n1,2\n",
+        "json": b'{"a": "1", "b": "2"}',
+        "array": b'[{"a": "1", "b": "2"}]',
+        "bad": b"a,b\n1,2\n3\n",
+    }
+    for content in tables.values():
+        path.write_bytes(content)
+        file = files.inspect(path, tmp_path / "scratch")
+        expected = (1, '{"a": "1", "b": "2"}') if file.format != "csv" else (1, "1", "2")
+        assert rows(file) == [expected]
+    pq.write_table(pa.table({"a": ["1"], "b": ["2"]}), path)
+    assert rows(files.inspect(path, tmp_path / "scratch")) == [(1, "1", "2")]
+
+
 def test_expand_finds_data_and_leaves_the_rest(tmp_path):
     for name in (
         "b/2.csv",
