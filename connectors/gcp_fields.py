@@ -11,6 +11,7 @@ import ast
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -20,7 +21,17 @@ from connectors.files import SourceFile, quote_identifier, scan, sql_text
 
 MONEY = "DECIMAL(38,12)"
 NO_VALUE = ("", "NULL", "null", "None", "nan", "NaN", "\\N", "<NA>")
-LISTS = ("labels", "system_labels", "tags", "credits", "project.labels", "project.ancestors")
+LISTS = ("labels", "system_labels", "tags", "credits", "project.labels")
+FIELDS = (
+    "billing_account_id", "invoice.month", "cost_type", "service.id", "service.description", "sku.id", "sku.description",
+    "usage_start_time", "usage_end_time", "project.id", "project.number", "project.name", "location.location",
+    "location.region", "location.zone", "resource.name", "resource.global_name", "cost", "currency",
+    "currency_conversion_rate", "usage.amount", "usage.unit", "usage.amount_in_pricing_units", "usage.pricing_unit",
+    "cost_at_list", "cost_at_effective_price_default", "price.list_price", "price.effective_price",
+    "adjustment_info.id", "adjustment_info.type", "adjustment_info.description", "adjustment_info.mode",
+    "subscription.instance_id", "consumption_model.description", "transaction_type", "seller_name", "export_time",
+)  # fmt: skip
+"""The fields that are read; of objects (JSON) only these are unpacked, in one go."""
 PYTHON_LIST = "percall_python_list"
 _SCALARS = re.compile(r"(?:Decimal|Timestamp|datetime\.datetime)\(('[^']*')(?:,[^()]*)?\)")
 
@@ -30,55 +41,32 @@ class Fields:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, file: SourceFile) -> None:
         self.source = scan(file)
-        self.nested_json = file.format in ("json", "jsonl")
-        self.flat: dict[str, str] = {}
-        self.types: dict[str, Any] = {}
-        if self.nested_json:
-            self.flat = {_normal(name): name for name in file.columns if "." in name}
-        else:
-            relation = connection.sql(f"SELECT * EXCLUDE (_row) FROM {self.source} LIMIT 0")
-            self.types = dict(zip(relation.columns, relation.types, strict=True))
-            self.flat = {_normal(name): name for name in relation.columns}
-        self.top = {_normal(name) for name in file.columns}
+        self.top: set[str] | None = None
+        if file.format in ("json", "jsonl"):
+            self.top = {_normal(name) for name in file.columns}
+            self.source = _unpacked(self.source, file.columns)
+        relation = connection.sql(f"SELECT * EXCLUDE (_row) FROM {self.source} LIMIT 0")
+        self.types: dict[str, Any] = dict(zip(relation.columns, relation.types, strict=True))
+        self.flat = {_normal(name): name for name in relation.columns}
         self.python_lists = file.format == "csv" and self._has_python_lists(connection)
         if self.python_lists:
             register_python_lists(connection)
 
     def has(self, name: str) -> bool:
-        """Whether the file has this field (for JSON: whether its outermost part is in the first object)."""
-        if self.nested_json:
-            return _normal(name) in self.flat or name.split(".", maxsplit=1)[0] in self.top
-        return self.raw(name) is not None
-
-    def raw(self, name: str) -> str | None:
-        """The field in the type that the file has it in, None when it is absent."""
-        if self.nested_json:
-            parts = [self.flat[_normal(name)]] if _normal(name) in self.flat else name.split(".")
-            path = "$" + "".join(f'."{part}"' for part in parts)
-            return f"json_extract(json, {sql_text(path)})"
-        if _normal(name) in self.flat:
-            return quote_identifier(self.flat[_normal(name)])
-        first, *rest = name.split(".")
-        if first not in self.types:
-            return None
-        expression, kind = quote_identifier(first), self.types[first]
-        for part in rest:
-            children = dict(kind.children) if kind.id == "struct" else {}
-            if part not in children:
-                return None
-            expression, kind = f"struct_extract({expression}, {sql_text(part)})", children[part]
-        return expression
+        """Whether the file has this field (for JSON: whether the first object has it, or what it lies in)."""
+        if self.top is not None:
+            return bool({_normal(name), _normal(name.split(".", maxsplit=1)[0])} & self.top)
+        return self._found(name) is not None
 
     def text(self, *names: str) -> str:
         """First of these fields that holds something, as text."""
-        found = []
+        values = []
         for name in names:
-            raw = self.raw(name)
-            if raw is not None:
-                value = f"({raw} ->> '$')" if self.nested_json else f"CAST({raw} AS VARCHAR)"
-                trimmed = f"trim({value})"
-                found.append(f"CASE WHEN {trimmed} NOT IN ({_no_values()}) THEN {trimmed} END")
-        return f"coalesce({', '.join(found)})" if found else "NULL::VARCHAR"
+            found = self._found(name)
+            if found is not None:
+                trimmed = f"trim(CAST({found[0]} AS VARCHAR))"
+                values.append(f"CASE WHEN {trimmed} NOT IN ({_no_values()}) THEN {trimmed} END")
+        return f"coalesce({', '.join(values)})" if values else "NULL::VARCHAR"
 
     def money(self, name: str) -> str:
         """A field as an exact number, through its shortest decimal text; NULL when it is none."""
@@ -90,34 +78,38 @@ class Fields:
 
     def objects(self, name: str, keys: Sequence[str]) -> str:
         """A list field as a list of structs with these keys as text; empty where there is none, NULL where unreadable."""
-        raw = self.raw(name)
-        shape = sql_text(json.dumps([dict.fromkeys(keys, "VARCHAR")]))
+        found = self._found(name)
         empty = "CAST([] AS STRUCT(" + ", ".join(f"{quote_identifier(key)} VARCHAR" for key in keys) + ")[])"
-        if raw is None:
+        if found is None:
             return empty
-        if not self.nested_json and name in self.types and self.types[name].id == "list":
-            return f"coalesce({self._typed(raw, self.types[name], keys)}, {empty})"
-        if not self.nested_json and "." in name and _normal(name) not in self.flat:
-            outer, inner = name.split(".", 1)
-            return f"coalesce({self._typed(raw, dict(self.types[outer].children)[inner], keys)}, {empty})"
-        text = f"CAST({raw} AS VARCHAR)"
-        if self.python_lists:
-            text = f"CASE WHEN {text} IS NULL OR json_valid({text}) THEN {text} ELSE {PYTHON_LIST}({text}) END"
+        raw, kind = found
+        if kind.id == "list" and dict(kind.children)["child"].id == "struct":
+            members = dict(dict(kind.children)["child"].children)
+            taken = ", ".join(f"{quote_identifier(key)}: {_member(key, members)}" for key in keys)
+            return f"coalesce(list_transform({raw}, lambda o: {{{taken}}}), {empty})"
+        text = f"CAST(to_json({raw}) AS VARCHAR)" if kind.id == "list" else f"CAST({raw} AS VARCHAR)"
+        shape = sql_text(json.dumps([dict.fromkeys(keys, "VARCHAR")]))
+        otherwise = f"ELSE from_json({PYTHON_LIST}({text}), {shape})" if self.python_lists else ""
         return (
-            f"CASE WHEN {raw} IS NULL OR trim(CAST({raw} AS VARCHAR)) IN ({_no_values()}, '[]') THEN {empty} "
-            f"WHEN json_valid({text}) THEN from_json({text}, {shape}) END"
+            f"CASE WHEN {raw} IS NULL OR trim({text}) IN ({_no_values()}, '[]') THEN {empty} "
+            f"WHEN json_valid({text}) THEN from_json({text}, {shape}) {otherwise} END"
         )
 
-    def _typed(self, raw: str, kind: Any, keys: Sequence[str]) -> str:
-        element = dict(kind.children)["child"]
-        members = dict(element.children) if element.id == "struct" else {}
-        taken = [
-            f"{sql_text(key)}: CAST(struct_extract(o, {sql_text(key)}) AS VARCHAR)"
-            if key in members
-            else f"{sql_text(key)}: NULL::VARCHAR"
-            for key in keys
-        ]
-        return f"list_transform({raw}, lambda o: {{{', '.join(taken)}}})"
+    def _found(self, name: str) -> tuple[str, Any] | None:
+        """A field as SQL and its type; None when it is absent or has no value in the whole file."""
+        if _normal(name) in self.flat:
+            column = self.flat[_normal(name)]
+            return None if self.types[column].id == "null" else (quote_identifier(column), self.types[column])
+        first, *rest = name.split(".")
+        if first not in self.types:
+            return None
+        expression, kind = quote_identifier(first), self.types[first]
+        for part in rest:
+            children = dict(kind.children) if kind.id == "struct" else {}
+            if part not in children or children[part].id == "null":
+                return None
+            expression, kind = f"struct_extract({expression}, {sql_text(part)})", children[part]
+        return expression, kind
 
     def _has_python_lists(self, connection: duckdb.DuckDBPyConnection) -> bool:
         columns = [quote_identifier(self.flat[_normal(name)]) for name in LISTS if _normal(name) in self.flat]
@@ -125,6 +117,29 @@ class Fields:
             return False
         tests = " OR ".join(f"(starts_with({column}, '[') AND NOT json_valid({column}))" for column in columns)
         return bool(connection.execute(f"SELECT 1 FROM {self.source} WHERE {tests} LIMIT 1").fetchall())
+
+
+def _unpacked(source: str, names: Sequence[str]) -> str:
+    """Rows of JSON objects as columns: scalars as text, lists as JSON, each object read once.
+
+    Nested objects keep their nesting; where the keys themselves are dotted (`service.description`) they stay so.
+    """
+    dotted = any("." in name for name in names)
+    shape: dict[str, Any] = {}
+    for name in (*FIELDS, *LISTS):
+        kind = "JSON" if name in LISTS else "VARCHAR"
+        first, _, inner = name.partition(".")
+        if dotted or not inner:
+            shape[name] = kind
+        else:
+            shape.setdefault(first, {})[inner] = kind
+    return f"(SELECT _row, unnest(from_json(json, {sql_text(json.dumps(shape))})) FROM {source})"
+
+
+def _member(key: str, members: dict[str, Any]) -> str:
+    if key not in members or members[key].id == "null":
+        return "NULL::VARCHAR"
+    return f"CAST(struct_extract(o, {sql_text(key)}) AS VARCHAR)"
 
 
 def register_python_lists(connection: duckdb.DuckDBPyConnection) -> None:
@@ -135,6 +150,7 @@ def register_python_lists(connection: duckdb.DuckDBPyConnection) -> None:
         return  # an earlier file of the same load has registered it
 
 
+@lru_cache(maxsize=10_000)
 def python_list(text: str | None) -> str | None:
     """A list written by Python (`[{'key': 'a', 'value': None}]`, numbers exactly) as JSON text; nothing is evaluated.
 

@@ -114,6 +114,13 @@ def as_parquet(folder: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+def as_inferred_parquet(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """As a data frame library writes it: what holds no value has the type null."""
+    path = folder / "inferred.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
 def flat(rows: list[dict[str, Any]], lists: Any) -> list[dict[str, object]]:
     found = []
     for line in rows:
@@ -135,7 +142,7 @@ def as_csv_with_python(folder: Path, rows: list[dict[str, Any]]) -> Path:
     return write_csv(folder / "export.csv", flat(rows, repr))
 
 
-FORMS = [as_json_lines, as_parquet, as_csv_with_json, as_csv_with_python]
+FORMS = [as_json_lines, as_parquet, as_inferred_parquet, as_csv_with_json, as_csv_with_python]
 
 
 def export(tmp_path: Path, *rows: dict[str, Any]) -> Read:
