@@ -81,12 +81,6 @@ class Columns:
         taken = {name for name in used if name is not None}
         return [name for name in self._types if name not in taken]
 
-    def raw(self, name: str) -> str:
-        """The column as the file types it (JSON: the value as JSON)."""
-        if self._types[name] == "JSON" and self.file.format not in ("csv", "parquet"):
-            return f"json_extract(json, {sql_text('$.' + quote_identifier(name))})"
-        return quote_identifier(name)
-
     def text(self, *names: str) -> str:
         """The value as text; NULL where the column misses, is empty or says NULL. Nested values are JSON."""
         name = self.find(*names)
@@ -94,7 +88,7 @@ class Columns:
             return "NULL::VARCHAR"
         kind = self._types[name]
         if kind == "JSON" and self.file.format not in ("csv", "parquet"):
-            value = f"json_extract_string(json, {sql_text('$.' + quote_identifier(name))})"
+            value = f"json_extract_string(json, {_pointer(name)})"
         elif kind == "VARCHAR":
             value = quote_identifier(name)
         elif kind.startswith(("MAP", "STRUCT")) or kind.endswith("]"):
@@ -138,6 +132,10 @@ class Columns:
         local = f"((({time_sql(text)}) AT TIME ZONE 'UTC') AT TIME ZONE {sql_text(zone)})::DATE"
         has_zone = f"regexp_matches({text}, {sql_text(_ZONE)}) AND contains({text}, ':')"
         return f"(CASE WHEN {has_zone} THEN {local} ELSE ({time_sql(text)})::DATE END)"
+
+
+def _pointer(key: str) -> str:
+    return sql_text("/" + key.replace("~", "~0").replace("/", "~1"))
 
 
 def time_sql(text: str) -> str:
