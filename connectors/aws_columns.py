@@ -63,22 +63,26 @@ class Columns:
         return f"CAST(coalesce({', '.join(found)}) AS TIMESTAMP)" if found else "NULL::TIMESTAMP"
 
     def is_map(self, name: str) -> bool:
-        """Whether the column is a MAP of Parquet (else JSON text)."""
+        """Whether the column is a MAP of Parquet (else JSON text or a struct)."""
         return self.types[self.actual[name]].startswith("MAP")
 
     def map_entries(self, name: str) -> str:
         """A map column as a list of {k, v}, empty where there is none."""
-        column = quote_identifier(self.actual[name])
-        as_map = column if self.is_map(name) else f"try_cast(try_cast({column} AS JSON) AS MAP(VARCHAR, VARCHAR))"
+        as_map = self.raw(name) if self.is_map(name) else f"try_cast({self._as_json(name)} AS MAP(VARCHAR, VARCHAR))"
         entry = "lambda e: {'k': CAST(e.key AS VARCHAR), 'v': CAST(e.value AS VARCHAR)}"
         return f"coalesce(list_transform(map_entries({as_map}), {entry}), [])"
 
     def _from_map(self, name: str, key: str) -> str:
-        column = quote_identifier(self.actual[name])
         if self.is_map(name):
-            return text_of(f"{column}[{sql_text(key)}]")
+            return text_of(f"{self.raw(name)}[{sql_text(key)}]")
         path = sql_text('$."' + key + '"')
-        return f"json_extract_string(try_cast({column} AS JSON), {path})"
+        return f"json_extract_string({self._as_json(name)}, {path})"
+
+    def _as_json(self, name: str) -> str:
+        """A map that is written as JSON text, or (by data frame libraries) as a struct, as JSON."""
+        if self.types[self.actual[name]].startswith("STRUCT"):
+            return f"to_json({self.raw(name)})"
+        return f"try_cast({self.raw(name)} AS JSON)"
 
     def tag_columns(self) -> list[tuple[str, str]]:
         """Tag key and column of every flat tag column, `user:` dropped, other prefixes kept as `aws:` and `costCategory/`."""
@@ -137,6 +141,8 @@ class Columns:
         """A column as one text; a map as JSON text, NULL when it is empty."""
         if name in MAPS and self.is_map(name):
             return f"CASE WHEN len({self.map_entries(name)}) > 0 THEN CAST(to_json({self.raw(name)}) AS VARCHAR) END"
+        if name in MAPS and self.types[self.actual[name]].startswith("STRUCT"):
+            return f"CAST({self._as_json(name)} AS VARCHAR)"
         return text_of(self.raw(name))
 
 

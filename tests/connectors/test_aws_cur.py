@@ -405,7 +405,17 @@ def as_cur2_parquet(path: Path) -> Path:
     return path / "cur2-00001.snappy.parquet"
 
 
-@pytest.mark.parametrize("write", [as_cur2_csv, as_cur2_parquet])
+def as_inferred_parquet(path: Path) -> Path:
+    """As a data frame library writes it: maps become structs, what holds no value has the type null."""
+    rows = bedrock_rows()
+    names = dict.fromkeys(name for row in rows for name in row)
+    pq.write_table(
+        pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows]), path / "cur2.parquet"
+    )
+    return path / "cur2.parquet"
+
+
+@pytest.mark.parametrize("write", [as_cur2_csv, as_cur2_parquet, as_inferred_parquet])
 def test_maps_of_cur2_and_bedrock_lines(tmp_path, write):
     found = read(aws_cur, write(tmp_path))
     claude, nova, cached, sold, guardrail = found.rows
