@@ -1,0 +1,160 @@
+"""From the warehouse to a situation: calls, prices, and what the bill charges beside them.
+
+By default the figures are the ledger's, so that a what-if starts at the total that every other page shows. What a provider's bill charges
+for a model that was called is spread over those calls (`Workload.money`), as the ledger allocates it; what no call explains stays as a cost line
+of its own, which no lever changes, and so do credits.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from analytics.filters import Filters, apply
+from analytics.frames import rows_of
+from analytics.infrastructure import bill_lines
+from analytics.ledger import MODEL_CATEGORIES, ledger
+from analytics.simulators.build_workload import LIMIT, build_workload
+from analytics.simulators.infrastructure import CostLine, Infrastructure
+from analytics.simulators.rates_table import read_rates
+from analytics.simulators.situation import Situation
+from analytics.simulators.window import Window
+from analytics.simulators.workload import Workload
+from warehouse.reader import Warehouse
+
+CURRENCY = "USD"
+CALL_FILTERS = ("project", "feature", "team", "env", "user_tier")
+
+
+def build_situation(
+    warehouse: Warehouse, filters: Filters, *, as_logged: bool = False, book: str | None = None, limit: int = LIMIT
+) -> Situation:
+    """The period as it was: calls that pass the filters, cost lines of the same filters on their basis, utilization and prices.
+
+    Costs equal the ledger's, by category; with `as_logged` the calls cost exactly what the log says, and bills for models are left out.
+    `book` prices changed calls from one book alone. Only amounts in USD take part; others are named in `notes`.
+
+    Raises InputError when no call passes the filters.
+    """
+    workload = build_workload(warehouse, filters, limit=limit)
+    window, notes = workload.window, []
+    lines, foreign = _resources(warehouse, filters, window)
+    if not as_logged:
+        workload, rest, others = _as_billed(warehouse, filters, workload)
+        lines += rest
+        foreign |= others
+    if foreign:
+        notes.append(f"Amounts in {', '.join(sorted(foreign))} are left out: what-ifs reckon in USD.")
+    if workload.is_sample:
+        notes.append(
+            f"{workload.population:,} calls passed the filters; {len(workload):,} of them, a weighted sample, are replayed."
+        )
+    if workload.unknown_calls:
+        notes.append(f"The cost of {workload.unknown_calls:,.0f} calls is not known; they are in no figure here.")
+    rates = read_rates(warehouse, workload.models, workload.names["processing"], book=book)
+    return Situation(
+        workload=workload,
+        rates=rates,
+        infrastructure=Infrastructure(tuple(lines)),
+        utilization=_utilization(warehouse, window),
+        notes=tuple(notes),
+    )
+
+
+def _resources(warehouse: Warehouse, filters: Filters, window: Window) -> tuple[list[CostLine], set[str]]:
+    """Cost lines of all categories but model use, by resource."""
+    bill = bill_lines(warehouse, filters)
+    bill = bill.filter(~bill.x_CostCategory.isin(MODEL_CATEGORIES).fill_null(False))
+    amount = bill[{"billed": "BilledCost", "effective": "EffectiveCost", "list": "ListCost"}[filters.basis]]
+    is_hours = bill.ConsumedUnit.lower().isin(["hours", "hrs", "hour"]).fill_null(False)
+    rows = rows_of(
+        warehouse,
+        bill.group_by(
+            date=bill.date, category=bill.x_CostCategory, service=bill.ServiceName, resource=bill.ResourceId, provider=bill.provider,
+            feature=bill.feature, currency=bill.BillingCurrency,
+        ).agg(
+            cost=amount.sum().cast("decimal(38, 12)"),
+            hours=bill.ConsumedQuantity.sum(where=is_hours & (bill.ChargeCategory == "Usage").fill_null(False)).cast("float64"),
+        ),
+    )  # fmt: skip
+    return _lines(rows, window, "resource"), {
+        row["currency"] for row in rows if row["currency"] != CURRENCY and row["cost"]
+    }
+
+
+def _as_billed(warehouse: Warehouse, filters: Filters, workload: Workload) -> tuple[Workload, list[CostLine], set[str]]:
+    """The calls, standing for what the ledger says that their models cost; and what the ledger has beyond them."""
+    table = apply(ledger(warehouse), filters)
+    table = table.filter(table.category.isin(MODEL_CATEGORIES).fill_null(False))
+    rows = rows_of(
+        warehouse,
+        table.group_by(
+            "date", "category", "provider", "service", "model", "feature", "allocation", "is_credit", "currency"
+        ).agg(cost=table[filters.basis].sum().cast("decimal(38, 12)")),
+    )
+    rows = [row for row in rows if row["cost"] is not None]
+    foreign = {row["currency"] for row in rows if row["currency"] != CURRENCY and row["cost"]}
+    rows = [row for row in rows if row["currency"] == CURRENCY]
+    logged = _logged(workload)
+    rest: list[dict] = []
+    billed: dict[tuple[str | None, str | None, str | None], float] = defaultdict(float)
+    for row in rows:
+        key = row["category"], row["provider"], row["model"]
+        if row["is_credit"] or row["allocation"] == "not traced" or not logged.get(key):
+            rest.append({**row, "resource": None, "hours": None})
+        else:
+            billed[key] += float(row["cost"])
+    lines = _lines([row for row in rest if row["is_credit"]], workload.window, "credit")
+    lines += _lines([row for row in rest if not row["is_credit"]], workload.window, "not traced")
+    factor = np.ones((2, len(workload.models)))
+    for (category, provider, model), known in logged.items():
+        if known:
+            place = MODEL_CATEGORIES.index(category), workload.models.index((provider, model))
+            factor[place] = billed[(category, provider, model)] / known
+    if (factor == 1).all():
+        return workload, lines, foreign
+    money = workload.money * factor[workload.is_embedding.astype(np.int64), workload.model]
+    return replace(workload, money=money), lines, foreign
+
+
+def _logged(workload: Workload) -> dict[tuple[str | None, str | None, str | None], float]:
+    sums: dict[tuple[str | None, str | None, str | None], float] = {}
+    for category, spent in workload.spent_by_category().items():
+        by_model = np.bincount(workload.model, weights=spent, minlength=len(workload.models))
+        sums |= {(category, *pair): float(by_model[code]) for code, pair in enumerate(workload.models)}
+    return sums
+
+
+def _lines(rows: list[dict], window: Window, kind: str) -> list[CostLine]:
+    found: dict[tuple, tuple[np.ndarray, list[float]]] = {}
+    for row in rows:
+        if row["cost"] is None or row["currency"] != CURRENCY:
+            continue
+        key = row["category"] or "Unclassified", row["service"], row["resource"], row["provider"], row["feature"]
+        daily, hours = found.setdefault(key, (np.zeros(window.days), []))
+        daily[_place(row["date"], window)] += float(row["cost"])
+        if row["hours"] is not None:
+            hours.append(row["hours"])
+    return [
+        CostLine(
+            category, service or "(no service)", resource, daily, sum(hours) if hours else None, provider, feature, kind
+        )
+        for (category, service, resource, provider, feature), (daily, hours) in sorted(
+            found.items(), key=lambda item: str(item[0])
+        )
+        if kind == "resource" or daily.any()
+    ]
+
+
+def _place(day: date, window: Window) -> int:
+    return min(max((day - window.first).days, 0), window.days - 1)
+
+
+def _utilization(warehouse: Warehouse, window: Window) -> pd.DataFrame:
+    table = warehouse.table("utilization")
+    start, end = (pd.Timestamp(int(window.midnights[place]), unit="us").to_pydatetime() for place in (0, -1))
+    return warehouse.arrow(table.filter(table.hour >= start, table.hour < end).order_by("hour", "resource")).to_pandas()

@@ -1,0 +1,126 @@
+"""What a lever acts on: the calls, what is paid beside them, and the prices."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analytics.simulators.infrastructure import Infrastructure
+from analytics.simulators.rates_table import Model, Rates, find_model
+from analytics.simulators.window import Window
+from analytics.simulators.workload import Workload
+from warehouse.errors import InputError
+
+Result = TypeVar("Result")
+
+
+class Memo:
+    """What levers computed once (neighbours, gaps, curves) and may use again; shared by all situations that stem from one.
+
+    Keys must name everything that the value depends on: begin with the lever's name, and use `workload.stamp` where the state of the calls
+    matters (a stamp belongs to one state for ever). The least recently used values are dropped beyond `size`.
+    """
+
+    def __init__(self, size: int = 64) -> None:
+        self._size = size
+        self._values: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def get(self, key: Hashable, make: Callable[[], Result]) -> Result:
+        """The value of this key, made by `make` when it is not there yet."""
+        with self._lock:
+            if key not in self._values:
+                self._values[key] = make()
+                while len(self._values) > self._size:
+                    self._values.popitem(last=False)
+            self._values.move_to_end(key)
+            return self._values[key]
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """A period as it was, or as it would have been.
+
+    utilization: rows of the table of that name in the window (hour, resource, gpu, gpu_count, gpu_utilization, memory_used, requests,
+    tokens_per_second, model, feature). notes: sentences on what these figures leave out. All money is USD of the window;
+    `window.scale_to_month` makes it a month's.
+    """
+
+    workload: Workload
+    rates: Rates
+    infrastructure: Infrastructure = field(default_factory=Infrastructure)
+    utilization: pd.DataFrame = field(default_factory=pd.DataFrame)
+    notes: tuple[str, ...] = ()
+    memo: Memo = field(default_factory=Memo, repr=False)
+
+    @property
+    def window(self) -> Window:
+        """The days that are replayed."""
+        return self.workload.window
+
+    def with_workload(self, workload: Workload) -> Situation:
+        """The same with other calls."""
+        return self if workload is self.workload else replace(self, workload=workload)
+
+    def with_infrastructure(self, infrastructure: Infrastructure) -> Situation:
+        """The same with other cost lines."""
+        return self if infrastructure is self.infrastructure else replace(self, infrastructure=infrastructure)
+
+    def with_model(self, name: str) -> tuple[Situation, int]:
+        """The situation where the calls may use this model ("openai/gpt-4o-mini", or the bare name), and its code.
+
+        A bare name means the model that the calls use, where they use one of that name. Raises InputError when no book has a price for it.
+        """
+        known = [pair for pair in self.workload.models if name in (pair[1], f"{pair[0]}/{pair[1]}")]
+        model: Model = known[0] if known else find_model(name)
+        workload = self.workload.with_models(model)
+        rates = self.rates.of(workload.models, workload.names["processing"])
+        code = workload.models.index(model)
+        if not rates.count[code].any():
+            raise InputError(
+                f"no price book knows the model {name!r}: write it as provider/model, or add a price for it"
+            )
+        return replace(self, workload=workload, rates=rates), code
+
+    def with_processing(self, name: str) -> tuple[Situation, int]:
+        """The situation where calls may be processed so ("batch"), and its code."""
+        workload = self.workload.with_processings(name)
+        rates = self.rates.of(workload.models, workload.names["processing"])
+        return replace(self, workload=workload, rates=rates), workload.code("processing", name)
+
+    def change(self, where: NDArray[np.bool_], **new: Any) -> Situation:
+        """`Workload.change` at this situation's prices."""
+        return self.with_workload(self.workload.change(where, self.rates, **new))
+
+    def vanish(self, where: NDArray[np.bool_]) -> Situation:
+        """`Workload.vanish`."""
+        return self.with_workload(self.workload.vanish(where))
+
+    def daily_costs(self) -> dict[str, NDArray[np.float64]]:
+        """USD by cost category and day of the window: calls, overheads and cost lines."""
+        days = {category: self.workload.by_day(spent) for category, spent in self.workload.spent_by_category().items()}
+        for line in self.infrastructure.lines:
+            days[line.category] = days.get(line.category, np.zeros(self.window.days)) + line.daily
+        return days
+
+    def costs(self) -> dict[str, float]:
+        """USD of the window by cost category."""
+        sums = self.workload.cost_by_category()
+        for line in self.infrastructure.lines:
+            sums[line.category] = sums.get(line.category, 0.0) + line.cost
+        return sums
+
+    def total(self) -> float:
+        """USD of the window."""
+        return sum(self.costs().values())
+
+    def monthly(self) -> dict[str, float]:
+        """USD per month by cost category."""
+        return {category: cost * self.window.scale_to_month for category, cost in self.costs().items()}
