@@ -62,9 +62,7 @@ def plan_sample(warehouse: Warehouse, counted: ir.Table, limit: int) -> Sampling
     taken = sum(sum(groups[group]) * share for group, share in least.items() if share > even)
     rest = sum(sum(groups[group]) for group, share in least.items() if share <= even)
     usual = min(even, max(even / 4, (limit - taken) / rest)) if rest else even
-    shares = {
-        group: max(usual, share) if share > even else max(usual, min(share, even)) for group, share in least.items()
-    }
+    shares = {group: max(usual, share) for group, share in least.items()}
     strata = {
         (row["date"], row["feature"], row["provider"], row["model"]): (row["calls"], row["cost"] or 0.0) for row in rows
     }

@@ -344,9 +344,11 @@ class Workload:
                 differs |= mine != theirs
         if self.cost is not before.cost:
             differs |= (self.cost != before.cost) & ~(np.isnan(self.cost) & np.isnan(before.cost))
-        for overhead in self.overheads:
-            if not any(overhead.per_call is other.per_call for other in before.overheads):
+        for place, overhead in enumerate(self.overheads):
+            if place >= len(before.overheads):
                 differs |= overhead.per_call != 0
+            elif overhead.per_call is not before.overheads[place].per_call:
+                differs |= overhead.per_call != before.overheads[place].per_call
         return differs
 
 

@@ -1,0 +1,45 @@
+"""Cost along one slider, with today's point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analytics.simulators.lever import Lever
+from analytics.simulators.situation import Situation
+from analytics.simulators.waterfall import cents
+
+
+def curve(
+    lever_factory: Callable[[Any], Lever], values: Sequence[Any], situation: Situation, *, today: Any | None = None
+) -> pd.DataFrame:
+    """One row per slider value, in order: `lever_factory(value)` applied to the situation.
+
+    Columns: value, cost and saving (Decimal, USD per month, simulated), changed_calls (weighted, of the window), is_today (the value is `today`, or,
+    when that is not given, nothing changes there). Each row is a whole replay: for a page, levers prepare curves of their own in the
+    situation's memo, and this is what those are checked against.
+    """
+    scale, base = situation.window.scale_to_month, cents(situation.total() * situation.window.scale_to_month)
+    rows = []
+    for value in values:
+        after = lever_factory(value).apply(situation)
+        same = after.workload is situation.workload and after.infrastructure is situation.infrastructure
+        changed = (
+            np.zeros(len(after.workload), dtype=bool)
+            if after.workload is situation.workload
+            else after.workload.changed_since(situation.workload)
+        )
+        cost = cents(after.total() * scale)
+        rows.append(
+            {
+                "value": value,
+                "cost": cost,
+                "saving": base - cost,
+                "changed_calls": float(after.workload.weight[changed].sum()),
+                "is_today": value == today if today is not None else same,
+            }
+        )
+    return pd.DataFrame(rows, columns=["value", "cost", "saving", "changed_calls", "is_today"], dtype=object)
