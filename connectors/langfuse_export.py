@@ -105,17 +105,22 @@ def extract(
     connection: duckdb.DuckDBPyConnection, file: SourceFile, configuration: Configuration
 ) -> Iterable[Extraction]:
     """The calls among the observations (table `calls`), or the scores with a number (table `scores`)."""
+    counted = connection.execute(f"SELECT count(*) FROM {scan(file)}").fetchone()
     if _is_scores(file) and not _is_observations(file):
-        query = _scores(fields(connection, file, _SCORE_PATHS))
-        yield Extraction(KIND, "scores", KIND, file.name, file.checksum, query, rejects=file.rejects)
-        return
-    rows = fields(connection, file, {name: f"/{name}" for name in _COLUMNS})
-    query = canonical_calls(_evidence(_calls_only(rows)), configuration, _NAMES)
-    read = connection.execute(f"SELECT count(*) FROM {scan(file)}").fetchone()
+        table, query = "scores", _scores(fields(connection, file, _SCORE_PATHS))
+    else:
+        rows = fields(connection, file, {name: f"/{name}" for name in _COLUMNS})
+        table, query = "calls", canonical_calls(_evidence(_calls_only(rows)), configuration, _NAMES)
     yield Extraction(
-        KIND, "calls", KIND, file.name, file.checksum, query, rejects=file.rejects,
-        rows_read=(read[0] if read else 0) + len(file.rejects),
-    )  # fmt: skip
+        KIND,
+        table,
+        KIND,
+        file.name,
+        file.checksum,
+        query,
+        rejects=file.rejects,
+        rows_read=(counted[0] if counted else 0) + len(file.rejects),
+    )
 
 
 def _calls_only(rows: str) -> str:

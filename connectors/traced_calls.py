@@ -115,7 +115,7 @@ def timestamp(text: str) -> str:
     seconds = f"TRY_CAST({text} AS DECIMAL(20, 6))"
     zoned = rf"regexp_matches({text}, ':\d\d(\.\d+)?\s*(Z|UTC|[+-]\d\d(:?\d\d)?)$')"
     return (
-        f"CASE WHEN {seconds} IS NOT NULL THEN make_timestamp(CAST(round({seconds} * 1000000) AS BIGINT)) "
+        f"CASE WHEN abs({seconds}) < 100000000000 THEN make_timestamp(CAST(round({seconds} * 1000000) AS BIGINT)) "
         f"WHEN {zoned} THEN make_timestamp(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ))) "
         f"ELSE TRY_CAST({text} AS TIMESTAMP) END"
     )

@@ -258,6 +258,7 @@ BAD = {
     "no time": ({"startTime": "yesterday"}, "startTime"),
     "1970": ({"startTime": 12.5}, "startTime"),
     "milliseconds": ({"startTime": 1795467150756}, "startTime"),
+    "beyond all calendars": ({"startTime": 99999999999999}, "startTime"),
     "2262": ({"startTime": "2262-01-01 00:00:00"}, "startTime"),
     "negative tokens": ({"prompt_tokens": -5}, "prompt_tokens"),
     "half a token": ({"completion_tokens": 0.5}, "completion_tokens"),
@@ -308,6 +309,29 @@ def test_other_kinds_of_files_are_not_taken_for_it(tmp_path: Path) -> None:
     path = tmp_path / "calls.csv"
     path.write_text("id,model,spend,startTime\n1,gpt-4o,1,2026-01-01\n")
     assert not litellm.detect(inspect(path, tmp_path))
+
+
+JUNK: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=8),
+        st.sampled_from(["NaN", "[", "{", '"', "1e400", "-1"]),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.dictionaries(st.sampled_from(sorted(payload())), JUNK, max_size=4), min_size=1, max_size=10))
+def test_no_value_anywhere_stops_the_load(changes: list[Row], tmp_path: Path) -> None:
+    good, bad = from_objects(litellm, [payload(), *(payload(**change) for change in changes)], tmp_path)
+    assert len(good) + len(bad) == len(changes) + 1
+    assert good[0]["call_id"] == "chatcmpl-1"
+    assert all(count is None or count >= 0 for row in good for count in classes(row))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
