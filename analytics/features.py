@@ -9,6 +9,7 @@ from functools import reduce
 import ibis.expr.types as ir
 import pandas as pd
 
+from analytics import formatting
 from analytics.cost_kinds import FEATURE, NOT_TRACED, UNTAGGED, cost_kind, is_model_use
 from analytics.costs import dearest_first
 from analytics.currency import require_one_currency
@@ -87,6 +88,30 @@ def feature_shares(warehouse: Warehouse, filters: Filters) -> list[Row]:
         key=lambda row: (_ORDER[row["kind"]], *dearest_first(row, ()), -(row["total_cost"] or 0), row["feature"] or "")
     )
     return answer
+
+
+def headline(warehouse: Warehouse, filters: Filters) -> str | None:
+    """The dearest feature's share of cost beside its share of calls, as a clause; None where no feature costs anything."""
+    rows = feature_shares(warehouse, filters)
+    top = next((row for row in rows if row["kind"] == FEATURE and row["cost"]), None)
+    if top is None:
+        return None
+    return (
+        f"{top['feature']} is {formatting.share(top['cost_share'])} of the cost of model calls "
+        f"on {formatting.share(top['call_share'])} of the calls"
+    )
+
+
+def outside_sentence(warehouse: Warehouse, filters: Filters) -> str | None:
+    """How much infrastructure no feature is named for, in a sentence; None where there is none."""
+    frame = outside_features(warehouse, filters)
+    if frame.empty:
+        return None
+    require_one_currency(frame["currency"])
+    parts = ", ".join(f"{category or 'no category'} {formatting.money(cost, currency)}" for category, cost, currency
+                      in zip(frame["category"], frame["cost"], frame["currency"], strict=True))  # fmt: skip
+    total = formatting.money(sum(frame["cost"], Decimal(0)), frame["currency"].iloc[0])
+    return f"{total} lies outside this table, because its billing lines name no feature: {parts}."
 
 
 def outside_features(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from functools import reduce
 import ibis.expr.types as ir
 import pandas as pd
 
+from analytics import formatting
 from analytics.cost_kinds import is_model_use
 from analytics.costs import dearest_first
 from analytics.currency import require_one_currency
@@ -71,7 +72,7 @@ def models(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
         rows.append(
             {name: usage.get(name) for name in TOKEN_CLASSES}
             | {
-                "provider": provider, "model": model, "operations": usage["operations"], "calls": usage["calls"],
+                "provider": provider, "model": model, "operations": ", ".join(usage["operations"]) or None, "calls": usage["calls"],
                 "total_tokens": total, "cache_read_share": _cache_read_share(usage), "cost": cost, "currency": currency,
                 "cost_share": share(cost, whole), "cost_per_million_tokens": per_token,
                 "cost_per_call": per_unit(gross, usage["calls"]), "unpriced_calls": usage["unpriced_calls"],
@@ -81,6 +82,26 @@ def models(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
         )  # fmt: skip
     rows.sort(key=lambda row: dearest_first(row, ("provider", "model")))
     return frame_of(rows, COLUMNS)
+
+
+def headline(warehouse: Warehouse, filters: Filters) -> str:
+    """The dearest model's share of the cost of model use beside its share of calls, and the price of a million tokens over all."""
+    frame = models(warehouse, filters)
+    known = [
+        (cost, tokens) for cost, tokens in zip(frame["cost"], frame["total_tokens"], strict=True) if cost is not None
+    ]
+    total, tokens = sum((cost for cost, _ in known), Decimal(0)), sum(used or 0 for _, used in known)
+    calls = sum(frame["calls"])
+    if not total:
+        return f"{formatting.count(calls)} {'call' if calls == 1 else 'calls'} of models without a known cost"
+    top = {str(name): values.iloc[0] for name, values in frame.items()}
+    sentence = f"{top['model'] or top['provider']} is {formatting.share(top['cost_share'])} of the cost of models"
+    if calls:
+        sentence += f" on {formatting.share(share(top['calls'], calls))} of the calls"
+    per_million = per_unit(total * 1_000_000, tokens)
+    if per_million is None:
+        return sentence
+    return f"{sentence}; a million tokens cost {formatting.money(per_million, top['currency'])} on average"
 
 
 def tokens_over_time(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:

@@ -9,10 +9,9 @@ from typing import Any
 
 from analytics import formatting
 from analytics.active_users import active_users
-from analytics.cost_kinds import FEATURE
 from analytics.currency import require_one_currency
 from analytics.earnings import earned
-from analytics.features import feature_shares, has_data
+from analytics.features import has_data, headline
 from analytics.filters import Filters
 from analytics.frames import rows_of
 from analytics.freshness import complete_through
@@ -50,6 +49,7 @@ class Overview:
     run_rate: RunRate
     average_dau: float | None
     cost_per_average_dau: Decimal | None
+    previous_cost_per_average_dau: Decimal | None
     dau_source: str | None
     revenue: Decimal | None
     previous_revenue: Decimal | None
@@ -79,6 +79,7 @@ def overview(warehouse: Warehouse, filters: Filters) -> Overview:
         run_rate=run_rate(warehouse, filters, total),
         average_dau=dau,
         cost_per_average_dau=per_user,
+        previous_cost_per_average_dau=_per_active_user(warehouse, before, earlier)[1] if earlier else None,
         dau_source=source,
         revenue=revenue,
         previous_revenue=_revenue(warehouse, before, currency) if earlier else None,
@@ -150,13 +151,8 @@ def _headline(
     sentence = f"{name(filters)} cost {formatting.money(total, currency)}"
     if previous is not None:
         sentence += _compared(total, previous, name(filters.previous()))
-    top = next((row for row in feature_shares(warehouse, filters) if row["kind"] == FEATURE and row["cost"]), None)
-    if top:
-        sentence += (
-            f"; {top['feature']} is {formatting.share(top['cost_share'])} of the cost of model calls "
-            f"on {formatting.share(top['call_share'])} of the calls"
-        )
-    return sentence
+    dearest = headline(warehouse, filters)
+    return f"{sentence}; {dearest}" if dearest else sentence
 
 
 def _compared(total: Decimal, previous: Decimal, against: str) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from analytics.costs import costs
 from analytics.feature_detail import FROM_CALLS, FROM_LEDGER, dearest_calls, feature_detail
-from analytics.features import features, outside_features
+from analytics.features import features, headline, outside_features, outside_sentence
 from analytics.filters import Filters
 from tests.analytics.facts import call, charge, warehouse_of
 from tests.analytics.test_ledger import CALLS, CHARGES
@@ -66,6 +66,13 @@ def test_tagged_infrastructure_stands_beside_the_cost_of_calls_and_takes_no_shar
     assert outside_features(warehouse, MAY).to_dict("records") == [
         {"category": "Vector database", "cost": D(50), "currency": "USD"}
     ]
+
+    assert outside_sentence(warehouse, MAY) == (
+        "$50.00 lies outside this table, because its billing lines name no feature: Vector database $50.00."
+    )
+    assert headline(warehouse, MAY) == "ask is 75% of the cost of model calls on 50% of the calls"
+    assert outside_sentence(warehouse_of(), MAY) is None
+    assert headline(warehouse_of([call("2026-05-02", None)]), MAY) is None
 
 
 def test_cost_per_call_is_taken_before_credits() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from analytics.costs import costs
 from analytics.filters import Filters
-from analytics.models import INPUT_CLASSES, models, tokens_over_time
+from analytics.models import INPUT_CLASSES, headline, models, tokens_over_time
 from analytics.totals import totals
 from tests.analytics.facts import call, charge, day, warehouse_of
 from warehouse.reader import Warehouse
@@ -51,7 +51,7 @@ def test_a_model_without_usage_or_price_is_unknown_and_counted() -> None:
     silent = call("2026-05-02", None, model="m", operation="rerank", uncached_input_tokens=None, output_tokens=None)
     row = by_model(models(warehouse_of([silent]), MAY))["m"]
     assert (row["cost"], row["total_tokens"], row["cost_per_million_tokens"], row["cache_read_share"]) == (None,) * 4
-    assert (row["unpriced_calls"], row["calls_without_usage"], row["operations"]) == (1, 1, ["rerank"])
+    assert (row["unpriced_calls"], row["calls_without_usage"], row["operations"]) == (1, 1, "rerank")
 
 
 def test_a_model_that_is_billed_and_never_traced_is_shown() -> None:
@@ -62,7 +62,7 @@ def test_a_model_that_is_billed_and_never_traced_is_shown() -> None:
 
 def test_operations_are_listed_the_most_used_first() -> None:
     calls = [call("2026-05-02", "1", operation=name) for name in ("rerank", "chat", "chat", None)]
-    assert models(warehouse_of(calls), MAY)["operations"].tolist() == [["chat", "rerank"]]
+    assert models(warehouse_of(calls), MAY)["operations"].tolist() == ["chat, rerank"]
 
 
 def test_tokens_over_time_are_disjoint_and_leave_out_unused_classes() -> None:
@@ -76,6 +76,14 @@ def test_tokens_over_time_are_disjoint_and_leave_out_unused_classes() -> None:
         (day("2026-05-03"), "cache_read_tokens", 7),
         (day("2026-05-03"), "output_tokens", 100),
     ]
+
+
+def test_the_headline_compares_cost_and_calls_of_the_dearest_model() -> None:
+    calls = [call("2026-05-02", "0.0033"), *(call("2026-05-02", "0.0011", model="mini") for _ in range(3))]
+    assert headline(warehouse_of(calls), MAY) == (
+        "gpt-4o is 50% of the cost of models on 25% of the calls; a million tokens cost $1.50 on average"
+    )
+    assert headline(warehouse_of([call("2026-05-02", None)]), MAY) == "1 call of models without a known cost"
 
 
 @pytest.mark.parametrize("month", [3, 4, 5])

@@ -131,7 +131,7 @@ def test_one_currency_passes(currencies: Any, one: str | None) -> None:
 
 
 def test_several_currencies_are_named() -> None:
-    with pytest.raises(InputError, match="EUR, GBP and INR.*currency=EUR"):
+    with pytest.raises(InputError, match=r"EUR, GBP and INR.*currency=EUR"):
         require_one_currency(["INR", "EUR", "GBP"])
 
 
