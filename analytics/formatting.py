@@ -83,6 +83,14 @@ def usd(value: Number | None, *, digits: int | None = None, plus: bool = False) 
     return money(value, "USD", digits=digits, plus=plus)
 
 
+def to_the_cent(value: Number | None, currency: str = "USD") -> str:
+    """An amount as `money` writes it, but with cents where a headline leaves them out: `$47,231.00`."""
+    number = None if value is None else _decimal(value)
+    if number is None:
+        return UNKNOWN
+    return money(number, currency, digits=0 if currency in _WITHOUT_CENTS else max(2, money_digits(number, currency)))
+
+
 def exact_money(value: Decimal | int | None, currency: str = "USD") -> str:
     """The amount with every digit that is stored (at least two): for hovers, where a headline is rounded."""
     number = None if value is None else _decimal(value)

@@ -5,7 +5,7 @@ Amounts stay exact: a bar's length is a float, because screens are, but its hove
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -21,7 +21,7 @@ from pages._text import section
 
 _CONFIG = {"displayModeBar": False, "responsive": True}
 
-_PERIOD_WORDS = {"day": "day", "week": "week", "month": "month"}
+_HOVER = {"day": "%-d %B %Y", "week": "Week from %-d %B %Y", "month": "%B %Y"}
 
 
 def mode() -> _palette.Mode:
@@ -39,7 +39,7 @@ class Series:
     @property
     def total(self) -> Decimal:
         """Sum of the known values."""
-        return sum((value for value in self.values if value is not None), Decimal(0))
+        return _sum(self.values)
 
 
 def series_from(frame: pd.DataFrame, period: str, name: str, value: str) -> tuple[list[Any], list[Series]]:
@@ -59,16 +59,15 @@ def describe_costs(periods: Sequence[Any], series: Sequence[Series], grain: str,
     total = sum((one.total for one in series), Decimal(0))
     if not periods or not series:
         return "An empty chart."
-    word = _PERIOD_WORDS.get(grain, grain)
-    sums = [sum((one.values[at] or Decimal(0) for one in series), Decimal(0)) for at in range(len(periods))]
+    sums = [_sum(one.values[at] for one in series) for at in range(len(periods))]
     top = max(range(len(periods)), key=lambda at: sums[at])
     largest = max(series, key=lambda one: one.total)
     first, last = _moment(periods[0]), _moment(periods[-1])
     part = f" ({formatting.share(largest.total / total)})" if total else ""
     return (
-        f"Stacked bars per {word}, {first} to {last}. Total {formatting.money(total, currency)}. "
+        f"Stacked bars per {grain}, {first} to {last}. Total {formatting.money(total, currency)}. "
         f"Largest: {largest.name}, {formatting.money(largest.total, currency)}{part}. "
-        f"Highest {word}: {_moment(periods[top])}, {formatting.money(sums[top], currency)}."
+        f"Highest {grain}: {_moment(periods[top])}, {formatting.money(sums[top], currency)}."
     )
 
 
@@ -116,6 +115,18 @@ def _stacked_bars(
     height: int,
 ) -> dict[str, Any]:
     fallback = _palette.NEUTRAL[mode()]
+    sums = [_sum(one.values[at] for one in series) for at in range(len(periods))]
+    total: dict[str, Any] = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "Total",
+        "x": [_iso(moment) for moment in periods],
+        "y": [float(amount) for amount in sums],
+        "customdata": [formatting.to_the_cent(amount, currency) for amount in sums],
+        "hovertemplate": "<b>Total  %{customdata}</b><extra></extra>",
+        "marker": {"opacity": 0, "color": fallback},
+        "showlegend": False,
+    }
     moments = [_iso(moment) for moment in periods]
     symbol = formatting.money(0, currency).rstrip("0").strip()
     return {
@@ -125,12 +136,13 @@ def _stacked_bars(
                 "name": one.name,
                 "x": moments,
                 "y": [None if part is None else float(part) for part in one.values],
-                "customdata": [formatting.money(part, currency) for part in one.values],
+                "customdata": [formatting.to_the_cent(part, currency) for part in one.values],
                 "hovertemplate": f"{one.name}  %{{customdata}}<extra></extra>",
                 "marker": {"color": colours.get(one.name, fallback), "line": {"width": 0}},
             }
             for one in series
-        ],
+        ]
+        + ([total] if len(series) > 1 else []),
         "layout": {
             "barmode": "relative",
             "bargap": 0.25,
@@ -148,7 +160,13 @@ def _stacked_bars(
                 "itemclick": "toggle",
                 "title": {"text": ""},
             },
-            "xaxis": {"type": "date", "showgrid": False, "title": {"text": ""}, **_ticks(periods, grain)},
+            "xaxis": {
+                "type": "date",
+                "showgrid": False,
+                "title": {"text": ""},
+                "hoverformat": _HOVER[grain],
+                **_ticks(periods, grain),
+            },
             "yaxis": {
                 "tickprefix": symbol,
                 "tickformat": ",.3~s",
@@ -159,6 +177,11 @@ def _stacked_bars(
             },
         },
     }
+
+
+def _sum(values: Iterable[Decimal | None]) -> Decimal:
+    """Exact sum of the known values."""
+    return sum((value for value in values if value is not None), Decimal(0))
 
 
 def _ticks(periods: Sequence[Any], grain: str) -> dict[str, Any]:

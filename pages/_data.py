@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from analytics.ledger import ledger
 from warehouse.configuration import DEFAULT_STORE, Configuration, read_configuration
 from warehouse.reader import Warehouse, open_snapshot
 from warehouse.store import Store
@@ -83,10 +84,10 @@ def _dimension_values(open_warehouse: Warehouse, name: str) -> list[str]:
 
 
 def warm() -> None:
-    """Open the current snapshot before the first session asks for it. Raises StoreError."""
+    """Open the current snapshot and work out its ledger before the first session asks for them. Raises StoreError."""
     snapshot_id = Store(store_path()).current_id()
     if snapshot_id is not None:
-        _open(str(store_path()), snapshot_id)
+        ledger(_open(str(store_path()), snapshot_id))
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)

@@ -69,9 +69,25 @@ def sidebar() -> Filters:
     return filters
 
 
-def query_parameters() -> dict[str, Sequence[str]]:
-    """The filters' part of the address, for links from one page to another: `st.page_link(..., query_params=...)`."""
-    return {key: st.query_params.get_all(key) for key in PARAMETERS if key in st.query_params}
+def query_parameters(**narrowed: str) -> dict[str, Sequence[str]]:
+    """The filters' part of the address, with dimensions narrowed to one value: `query_parameters(feature="search")`.
+
+    Raises KeyError for a dimension that the sidebar has no control for.
+    """
+    parameters: dict[str, Sequence[str]] = {
+        key: st.query_params.get_all(key) for key in PARAMETERS if key in st.query_params
+    }
+    return parameters | {DIMENSION_KEYS[name]: [value] for name, value in narrowed.items()}
+
+
+def link(label: str, page: str, *, icon: str | None = None, **narrowed: str) -> None:
+    """A link to another page that keeps the filters, and narrows some: `link("Search", "inform/features.py", feature="search")`.
+
+    `page` is the page's script under pages/, `icon` a Material symbol's name.
+    """
+    st.page_link(
+        page, label=plain(label), icon=f":material/{icon}:" if icon else None, query_params=query_parameters(**narrowed)
+    )
 
 
 def describe(filters: Filters) -> str:
@@ -126,8 +142,11 @@ def _dimensions() -> tuple[tuple[str, tuple[str, ...]], ...]:
     chosen: dict[str, tuple[str, ...]] = {}
     for name in ("feature", "model"):
         chosen[name] = _values(name)
-    with st.expander("Project, team, environment, tier"):
-        for name in ("project", "team", "env", "user_tier"):
+    rarer = ("project", "team", "env", "user_tier")
+    # What an address sets is never hidden.
+    in_address = any(DIMENSION_KEYS[name] in st.query_params for name in rarer)
+    with st.expander("Project, team, environment, tier", expanded=in_address):
+        for name in rarer:
             chosen[name] = _values(name)
     return tuple((name, values) for name, values in sorted(chosen.items()) if values)
 

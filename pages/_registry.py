@@ -36,6 +36,15 @@ def _page(phase: Phase, title: str, icon: str, name: str, question: str, *, need
 
 
 REGISTRY: tuple[PageEntry, ...] = (
+    _page(
+        "Inform",
+        "Overview",
+        "monitoring",
+        "overview",
+        "What did it cost, what changed, and where is the month heading?",
+    ),
+    _page("Inform", "Features", "category", "features", "Which feature costs how much, on how many calls?"),
+    _page("Inform", "Models and tokens", "neurology", "models", "Which models and token classes cost how much?"),
     _page("Inform", "The bill", "receipt_long", "bill", "What did we spend, on what, and how did it change?"),
 )
 """All pages. The first is the one that opens at the bare address, which is its only one: Streamlit ignores its `url_path`."""

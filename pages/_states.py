@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import shlex
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import ParamSpec, TypeVar
 import streamlit as st
 
 from pages._text import plain
+from warehouse.configuration import DEFAULT_STORE
 from warehouse.errors import PercallError
 
 _log = logging.getLogger("percall.pages")
@@ -22,24 +24,25 @@ Result = TypeVar("Result")
 
 
 def empty_store(path: Path) -> None:
-    """Nothing was loaded yet: what to connect, with the commands."""
+    """Nothing was loaded yet: what to connect, with the commands for this store."""
+    percall = "percall" if path == DEFAULT_STORE else f"percall --store {shlex.quote(str(path))}"
     st.markdown("# Nothing has been loaded yet", anchors=False)
     st.caption(plain(f"The store {path} holds no data. Any of these fills it; then reload this page."))
     for title, command, note in (
         (
             "See it with the demo company",
-            "percall demo",
+            f"{percall} demo",
             "Three synthetic months of an AI product, labelled as demo data.",
         ),
         (
             "Load what you have",
-            "percall load bills/*.parquet traces/*.jsonl",
+            f"{percall} load bills/*.parquet traces/*.jsonl",
             "Cloud bills (FOCUS, AWS CUR, GCP export) and traces (LiteLLM, Langfuse, OpenTelemetry). The kind is found "
             "from the content.",
         ),
         (
             "Connect live sources",
-            "percall doctor",
+            f"{percall} doctor",
             "Says what each source still needs: address, credentials, permissions.",
         ),
     ):

@@ -57,6 +57,14 @@ def test_money_in_other_currencies_and_with_a_plus() -> None:
     assert formatting.usd(Decimal("1.5"), digits=4) == "$1.5000"
 
 
+def test_to_the_cent() -> None:
+    assert formatting.to_the_cent(Decimal(47231)) == "$47,231.00"
+    assert formatting.to_the_cent(Decimal("0.0031")) == "$0.0031"
+    assert formatting.to_the_cent(Decimal(47231), "VND") == "₫47,231"
+    assert formatting.to_the_cent(Decimal(0)) == "$0.00"
+    assert formatting.to_the_cent(None) == "unknown"
+
+
 def test_exact_money_keeps_every_digit() -> None:
     assert formatting.exact_money(Decimal("47231.000000000000")) == "$47,231.00"
     assert formatting.exact_money(Decimal("0.004247550000")) == "$0.00424755"

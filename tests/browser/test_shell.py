@@ -66,6 +66,16 @@ def test_filters_survive_a_change_of_page_and_the_way_back(browser: Browser, sam
         expect(page.get_by_test_id("stSidebar").get_by_text("1 – 30 April 2026")).to_be_visible()
 
 
+def test_a_link_keeps_the_filters_and_narrows_them(browser: Browser, sample_server: Server) -> None:
+    with screen.opened(browser, f"{sample_server.url}/features?period=April+2026&tier=free") as page:
+        # What the address sets in the folded part of the sidebar is in sight.
+        expect(page.get_by_test_id("stSidebar").get_by_text("free", exact=True)).to_be_visible()
+        page.get_by_role("link", name="Only search").click()
+        _expect_address(page, "/features", period=["April 2026"], tier=["free"], feature=["search"])
+        screen.settled(page)
+        expect(page.get_by_test_id("stSidebar").get_by_text("search", exact=True)).to_be_visible()
+
+
 def test_a_broken_address_shows_the_default_view_and_is_cleaned(browser: Browser, sample_server: Server) -> None:
     address = f"{sample_server.url}/?period=%3Cscript%3E&feature=nobody&basis=x&by=minute"
     with screen.opened(browser, address) as page:
@@ -127,7 +137,7 @@ def test_no_request_leaves_the_machine_and_nothing_fails_in_the_console(
 def test_the_real_app_says_what_to_do_with_an_empty_store(browser: Browser, tmp_path: Path) -> None:
     with running(APP, tmp_path / "nothing", tmp_path) as server, screen.opened(browser, server.url, "phone") as page:
         expect(page.get_by_text("Nothing has been loaded yet")).to_be_visible()
-        expect(page.get_by_text("percall demo", exact=True)).to_be_visible()
+        expect(page.get_by_text(f"percall --store {tmp_path / 'nothing'} demo", exact=True)).to_be_visible()
         assert not screen.overflows(page)
 
 

@@ -52,10 +52,11 @@ def test_an_empty_store_says_what_to_do(open_shell: OpenShell, tmp_path: Path, m
     app = open_shell()
     assert not app.exception
     assert "Nothing has been loaded yet" in _texts(app)
+    percall = f"percall --store {tmp_path / 'nothing'}"
     assert [code.value for code in app.code] == [
-        "percall demo",
-        "percall load bills/*.parquet traces/*.jsonl",
-        "percall doctor",
+        f"{percall} demo",
+        f"{percall} load bills/*.parquet traces/*.jsonl",
+        f"{percall} doctor",
     ]
     assert "AI costs" not in _texts(app)
 

@@ -1,6 +1,6 @@
 from pages import _draw as draw
 from pages._data import answer
-from pages._filters import current
+from pages._filters import current, link
 from tests.pages.sample.figures import feature_calls
 
 frame = answer(feature_calls, current())
@@ -8,6 +8,7 @@ if frame.empty:
     draw.empty_result("calls")
 else:
     draw.headline("Three features share the calls", "One row is one feature.")
+    link("Only search", "inform/features.py", icon="filter_alt", feature="search")
     draw.table(
         frame,
         {
