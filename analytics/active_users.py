@@ -19,6 +19,8 @@ from analytics.frames import rows_of
 from warehouse.reader import Warehouse
 
 ACTIVITY, CALLERS = "activity", "callers"
+WHOLE = "whole"
+"""Grain of a period without inner steps: all days of the filters."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,30 @@ def people(filters: Filters) -> Filters:
 
 
 def active_users(warehouse: Warehouse, filters: Filters, grain: str) -> dict[date, ActiveUsers]:
-    """Active users of each period of this grain with anybody known, by the period's first day."""
+    """Active users of each period of this grain with anybody known, by the period's first day.
+
+    Grain "whole" takes all days of the filters as one period, which starts with them.
+    """
     chosen = people(filters)
     activity = warehouse.table("activity")
     # A row without user id tells how many came, not who.
     activity = activity.filter(activity.user_id.notnull() | activity.active_users.notnull())
     recorded = activity.mutate(anonymous=activity.user_id.isnull().ifelse(activity.active_users, 0))
     callers = warehouse.table("user_days").mutate(anonymous=ibis.literal(0, "int64"))
-    return _collect(warehouse, apply(callers, chosen), grain, CALLERS) | _collect(
-        warehouse, apply(recorded, chosen), grain, ACTIVITY
+    return _collect(warehouse, apply(callers, chosen), chosen, grain, CALLERS) | _collect(
+        warehouse, apply(recorded, chosen), chosen, grain, ACTIVITY
     )
 
 
-def _collect(warehouse: Warehouse, table: ir.Table, grain: str, source: str) -> dict[date, ActiveUsers]:
-    table = table.mutate(period=period_start(table.date, grain))
+def period_of(table: ir.Table, filters: Filters, grain: str) -> ir.DateValue:
+    """First day of the period that each row's `date` lies in; of grain "whole" the first day of the filters."""
+    return ibis.date(filters.start.isoformat()) if grain == WHOLE else period_start(table.date, grain)
+
+
+def _collect(
+    warehouse: Warehouse, table: ir.Table, filters: Filters, grain: str, source: str
+) -> dict[date, ActiveUsers]:
+    table = table.mutate(period=period_of(table, filters, grain))
     daily = table.group_by(["period", "date"]).agg(
         users=(table.user_id.nunique() + table.anonymous.sum().fill_null(0)).cast("int64")
     )

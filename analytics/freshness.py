@@ -7,6 +7,7 @@ feed that stopped leaves its last days partial.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import ibis
@@ -48,6 +49,25 @@ def freshness(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:  # noqa: 
             row["status"] = "final" if row["final_through"] == row["last_day"] else "provisional"
         rows.append(row)
     return frame_of(rows, COLUMNS)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the store stands: its sources with billing lines or calls, their newest day, and which of them are partial."""
+
+    sources: tuple[str, ...]
+    newest_day: date | None
+    partial: tuple[str, ...]
+
+
+def standing(warehouse: Warehouse, filters: Filters) -> Standing:
+    """The freshness of all sources in short. Independent of the period."""
+    frame = freshness(warehouse, filters)
+    return Standing(
+        sources=tuple(sorted({str(name) for name in frame["source"]})),
+        newest_day=max(frame["last_day"], default=None),
+        partial=tuple(sorted({str(name) for name in frame["source"][frame["status"] == "partial"]})),
+    )
 
 
 def complete_through(warehouse: Warehouse) -> dict[str, date]:

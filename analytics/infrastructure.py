@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 import ibis.expr.types as ir
@@ -10,7 +11,7 @@ import pandas as pd
 
 from analytics.filters import Filters, apply, period_start
 from analytics.frames import Row, frame_of, name_order, rows_of
-from analytics.ledger import MONEY
+from analytics.ledger import MODEL_CATEGORIES, MONEY
 from analytics.ratios import share
 from warehouse.reader import Warehouse
 
@@ -115,6 +116,64 @@ def unused_commitments(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
         row["unused_share"] = None if row["unknown"] else share(row["unused"], row["used"] + row["unused"])
     rows.sort(key=lambda row: (-(row["unused"] or 0), name_order(row["commitment"]), row["currency"]))
     return frame_of(rows, ("commitment", "name", "type", "currency", "lines", "used", "unused", "unused_share"))
+
+
+@dataclass(frozen=True)
+class BillSummary:
+    """The bills of a period in one currency.
+
+    list, billed, effective, credits and the counts as in `charge_sums`; cost: on the filters' basis. below_list = 1 - effective / list,
+    None where one of them is not known for every line. infrastructure_share: part of the cost that is not for model APIs
+    (categories other than "LLM API" and "Embedding").
+    """
+
+    currency: str
+    cost: Decimal | None
+    list: Decimal | None
+    billed: Decimal | None
+    effective: Decimal | None
+    credits: Decimal
+    lines: int
+    list_unknown: int
+    effective_unknown: int
+    is_final: bool
+    below_list: float | None
+    infrastructure_share: float | None
+
+
+def bill_summary(warehouse: Warehouse, filters: Filters) -> tuple[BillSummary, ...]:
+    """The bills of the period, one summary per currency, in the order of their codes."""
+    frame = charge_sums(warehouse, filters, ("category",))
+    names = [str(name) for name in frame.columns]
+    by_currency: dict[str, list[Row]] = {}
+    for values in frame.itertuples(index=False):
+        row = dict(zip(names, values, strict=True))
+        by_currency.setdefault(row["currency"], []).append(row)
+    return tuple(_summary(code, rows, filters.basis) for code, rows in sorted(by_currency.items()))
+
+
+def _summary(currency: str, rows: Sequence[Row], basis: str) -> BillSummary:
+    def total(name: str, among: Sequence[Row] = rows) -> Decimal | None:
+        known = [row[name] for row in among if row[name] is not None]
+        return sum(known, Decimal(0)) if known else None
+
+    unknown = {name: sum(row[name] for row in rows) for name in ("list_unknown", "effective_unknown")}
+    listed, effective = total("list"), total("effective")
+    comparable = not any(unknown.values()) and listed is not None and effective is not None
+    other = [row for row in rows if row["category"] not in MODEL_CATEGORIES]
+    return BillSummary(
+        currency=currency,
+        cost=total(basis),
+        list=listed,
+        billed=total("billed"),
+        effective=effective,
+        credits=total("credits") or Decimal(0),
+        lines=sum(row["lines"] for row in rows),
+        is_final=all(row["is_final"] for row in rows),
+        below_list=share(listed - effective, listed) if comparable and listed and effective is not None else None,
+        infrastructure_share=share(total(basis, other) or Decimal(0), total(basis)),
+        **unknown,
+    )
 
 
 def bill_lines(warehouse: Warehouse, filters: Filters) -> ir.Table:

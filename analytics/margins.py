@@ -196,3 +196,36 @@ def _judgement(kind: str, sums: _Sums, revenue: Decimal | None) -> Row:
 
 def _loss(cost: Decimal | None, revenue: Decimal | None) -> Decimal | None:
     return cost - revenue if cost is not None and revenue is not None and cost > revenue else None
+
+
+@dataclass(frozen=True)
+class MarginSummary:
+    """What the margins of a period say in short. Amounts in `currency`.
+
+    pairs: feature and tier pairs with a verdict; loss_makers: those that cost more than they earn; saving: the sum of their
+    `saving_if_off`. worst: the row of the largest saving among pairs that do earn something (None: no such pair).
+    unattributed: cost that no feature owes.
+    """
+
+    currency: str | None
+    pairs: int
+    loss_makers: int
+    saving: Decimal
+    worst: Row | None
+    unattributed: Decimal
+
+
+def summary(warehouse: Warehouse, filters: Filters) -> MarginSummary:
+    """The margins of the period in short. Raises InputError when costs or revenues are in several currencies."""
+    frame = margins(warehouse, filters)
+    rows: list[Row] = [dict(zip(COLUMNS, values, strict=True)) for values in frame.itertuples(index=False)]
+    losing = [row for row in rows if row["saving_if_off"] is not None]
+    earning = [row for row in losing if row["revenue"]]
+    return MarginSummary(
+        currency=rows[0]["currency"] if rows else None,
+        pairs=sum(1 for row in rows if row["kind"] == FEATURE and row["profitable"] is not None),
+        loss_makers=len(losing),
+        saving=sum((row["saving_if_off"] for row in losing), Decimal(0)),
+        worst=max(earning, key=lambda row: row["saving_if_off"], default=None),
+        unattributed=sum((row["cost"] for row in rows if row["feature"] is None and row["cost"]), Decimal(0)),
+    )

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 
-from analytics.active_users import ActiveUsers, active_users
+from analytics.active_users import WHOLE, ActiveUsers, active_users, period_of
 from analytics.currency import require_one_currency
 from analytics.earnings import earned
-from analytics.filters import Filters, apply, first_day, period_start
+from analytics.filters import Filters, apply, first_day
 from analytics.frames import Row, frame_of, rows_of
 from analytics.ledger import ledger, unknown_costs
 from analytics.ratios import gross_margin, per_unit, share
@@ -49,34 +50,49 @@ def unit_economics(warehouse: Warehouse, filters: Filters, net_of_credits: bool 
 
     Raises InputError when the costs or revenues are in several currencies.
     """
-    costs, earnings = _costs(warehouse, filters), _earnings(warehouse, filters)
+    return frame_of(_economics(warehouse, filters, filters.grain, net_of_credits), COLUMNS)
+
+
+def whole_period(warehouse: Warehouse, filters: Filters, net_of_credits: bool = False) -> dict[str, Any]:
+    """The figures of `unit_economics` for all days of the filters as one period; empty when nothing is known of them.
+
+    `mau` is the number of distinct users over these days, and cost_per_mau the cost for each of them: a cost per monthly active user where
+    the days are a month.
+
+    Raises InputError when the costs or revenues are in several currencies.
+    """
+    return next(iter(_economics(warehouse, filters, WHOLE, net_of_credits)), {})
+
+
+def _economics(warehouse: Warehouse, filters: Filters, grain: str, net_of_credits: bool) -> list[Row]:
+    costs, earnings = _costs(warehouse, filters, grain), _earnings(warehouse, filters, grain)
     currency = require_one_currency(row["currency"] for row in (*costs, *earnings) if row["has_money"])
-    users = active_users(warehouse, filters, filters.grain)
-    months = active_users(warehouse, filters, "month")
+    users = active_users(warehouse, filters, grain)
+    months = users if grain in ("month", WHOLE) else active_users(warehouse, filters, "month")
     cost_of, earned_in = _by_period(costs), _by_period(earnings)
-    days = _days_with_costs(warehouse, filters)
+    days = _days_with_costs(warehouse, filters, grain)
     rows: list[Row] = []
     for period in sorted({*cost_of, *earned_in, *users}):
         cost, income, people = cost_of.get(period, {}), earned_in.get(period, {}), users.get(period)
-        month = months.get(first_day(period, "month"))
+        month = months.get(period if grain == WHOLE else first_day(period, "month"))
         amounts = _amounts(cost, income, net_of_credits) | {"currency": currency}
         base = amounts["cost"] if net_of_credits else amounts["cost_before_credits"]
-        per_person = _per_person(base, days[period], people, month, filters.grain)
+        per_person = _per_person(base, days[period], people, month, grain)
         rows.append({"period": period, "days": days[period]} | amounts | per_person)
-    return frame_of(rows, COLUMNS)
+    return rows
 
 
-def _days_with_costs(warehouse: Warehouse, filters: Filters) -> Counter[date]:
+def _days_with_costs(warehouse: Warehouse, filters: Filters, grain: str) -> Counter[date]:
     """Days of each period, of those between the first and the last cost in the store: days to come cost nothing yet."""
     first, last = warehouse.span() or (filters.end, filters.start)
     first, last = max(first, filters.start), min(last, filters.end)
     every = (first + timedelta(days=number) for number in range((last - first).days + 1))
-    return Counter(first_day(day, filters.grain) for day in every)
+    return Counter(filters.start if grain == WHOLE else first_day(day, grain) for day in every)
 
 
-def _costs(warehouse: Warehouse, filters: Filters) -> list[Row]:
+def _costs(warehouse: Warehouse, filters: Filters, grain: str) -> list[Row]:
     rows = apply(ledger(warehouse), filters)
-    rows = rows.mutate(period=period_start(rows.date, filters.grain))
+    rows = rows.mutate(period=period_of(rows, filters, grain))
     amount = rows[filters.basis]
     sums = rows.group_by(["period", "currency"]).agg(
         cost=amount.sum(),
@@ -90,9 +106,9 @@ def _costs(warehouse: Warehouse, filters: Filters) -> list[Row]:
     return rows_of(warehouse, sums.order_by(["period", "currency"]))
 
 
-def _earnings(warehouse: Warehouse, filters: Filters) -> list[Row]:
+def _earnings(warehouse: Warehouse, filters: Filters, grain: str) -> list[Row]:
     rows = earned(warehouse, filters)
-    rows = rows.mutate(period=period_start(rows.date, filters.grain))
+    rows = rows.mutate(period=period_of(rows, filters, grain))
     sums = rows.group_by(["period", "currency"]).agg(
         revenue=rows.revenue.sum(), conversions=rows.conversions.sum(), has_money=rows.revenue.notnull().any()
     )
@@ -147,7 +163,7 @@ def _per_person(
         "cost_per_average_dau": average,
         "cost_per_dau": per_unit(average, days),
         "mau": mau,
-        "cost_per_mau": per_unit(base, mau) if grain == "month" else None,
+        "cost_per_mau": per_unit(base, mau) if grain in ("month", WHOLE) else None,
         "dau_days": people.days if people else 0,
         "dau_source": people.source if people else None,
     }

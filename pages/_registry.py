@@ -45,6 +45,28 @@ REGISTRY: tuple[PageEntry, ...] = (
     ),
     _page("Inform", "Features", "category", "features", "Which feature costs how much, on how many calls?"),
     _page("Inform", "Models and tokens", "neurology", "models", "Which models and token classes cost how much?"),
+    _page(
+        "Inform",
+        "Unit economics",
+        "person",
+        "unit_economics",
+        "What does an active user, a call or a conversion cost, and which features earn it?",
+    ),
+    _page(
+        "Inform",
+        "Infrastructure",
+        "dns",
+        "infrastructure",
+        "Which services, accounts and resources are billed how much?",
+    ),
     _page("Inform", "The bill", "receipt_long", "bill", "What did we spend, on what, and how did it change?"),
+    _page(
+        "Operate",
+        "Data",
+        "database",
+        "data",
+        "How fresh and complete are the data, what was rejected, and how do I add files?",
+        needs_data=False,
+    ),
 )
 """All pages. The first is the one that opens at the bare address, which is its only one: Streamlit ignores its `url_path`."""

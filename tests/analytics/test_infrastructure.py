@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from analytics.filters import Filters
-from analytics.infrastructure import charge_sums, charges, charges_over_time, unused_commitments
+from analytics.infrastructure import bill_summary, charge_sums, charges, charges_over_time, unused_commitments
 from tests.analytics.facts import charge, moment, warehouse_of
 from warehouse.configuration import Configuration
 from warehouse.reader import Warehouse
@@ -119,3 +119,21 @@ def test_the_demo_company_is_billed_what_its_story_says(demo_warehouse: Warehous
         "LLM API": D(31200), "GPU inference": D(10400), "Vector database": D(3500), "Embedding": D(1200), "Storage and transfer": D(931),
     }  # fmt: skip
     assert sum(charges(demo_warehouse, march).effective, D(0)) == D(47231)
+
+
+def test_the_bills_in_short_one_per_currency() -> None:
+    euro = charge("2026-05-01", "3", BillingCurrency="EUR", ListCost=None)
+    lines = [*LINES, charge("2026-05-04", "51", ListCost=D(96)), euro]
+    first, second = bill_summary(warehouse_of(charges=lines), MAY)
+    assert (first.currency, first.cost, first.list, first.list_unknown, first.below_list) == (
+        "EUR",
+        D(3),
+        None,
+        1,
+        None,
+    )
+    assert (second.list, second.billed, second.effective, second.credits) == (D(149), D(100), D(96), D(-5))
+    assert (second.lines, second.is_final) == (6, False)
+    assert second.below_list == pytest.approx(53 / 149)
+    assert second.infrastructure_share == pytest.approx(45 / 96)
+    assert bill_summary(warehouse_of(), MAY) == ()

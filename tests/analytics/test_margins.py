@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.filters import Filters
-from analytics.margins import margins
+from analytics.margins import margins, summary
 from tests.analytics.facts import call, charge, warehouse_of
 from tests.analytics.test_unit_economics import sale
 from warehouse.reader import Warehouse
@@ -164,3 +164,24 @@ def test_the_demo_company_loses_on_free_product_descriptions(demo_warehouse: War
     assert free["cost"] == pytest.approx(D(2100), rel=D("0.02"))
     assert free["profitable"] is False
     assert set(descriptions.profitable) == {True, False}
+
+
+def test_the_summary_adds_up_what_loses_money() -> None:
+    facts = warehouse_of(
+        [
+            call("2026-05-01", "9", feature="ask", user_tier="free"),
+            call("2026-05-01", "5", user_tier="free"),
+            call("2026-05-01", "1", user_tier="pro"),
+            call("2026-05-01", "2", feature=None),
+        ],
+        revenue=[
+            sale("2026-05-01", "4", user_tier="free"),
+            sale("2026-05-01", "4", user_tier="pro"),
+            sale("2026-05-01", "0", feature="ask", user_tier="free"),
+        ],
+    )
+    short = summary(facts, MAY)
+    assert (short.pairs, short.loss_makers, short.saving, short.unattributed) == (3, 2, D(10), D(2))
+    assert short.worst is not None
+    assert (short.worst["feature"], short.worst["user_tier"], short.worst["saving_if_off"]) == ("search", "free", D(1))
+    assert summary(warehouse_of(), MAY).worst is None

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.filters import Filters
-from analytics.unit_economics import unit_economics
+from analytics.unit_economics import COLUMNS, unit_economics, whole_period
 from tests.analytics.facts import call, charge, day, warehouse_of
 from warehouse.errors import InputError
 from warehouse.reader import Warehouse
@@ -203,3 +203,12 @@ def test_the_demo_company_costs_what_its_story_says(demo_warehouse: Warehouse) -
     assert (march["cost_per_average_dau"], may["cost_per_average_dau"].quantize(D("0.01"))) == (D("94.462"), D("14.84"))
     assert march["cost_per_dau"] == pytest.approx(D("94.462") / 31)
     assert march["gross_margin"] < 0 < may["gross_margin"]
+
+
+def test_a_whole_period_is_one_row_over_all_its_days(demo_warehouse: Warehouse) -> None:
+    whole = whole_period(demo_warehouse, Filters(date(2026, 3, 1), date(2026, 3, 31)))
+    month = unit_economics(demo_warehouse, Filters(date(2026, 3, 1), date(2026, 3, 31), grain="month")).iloc[0]
+    assert {name: whole[name] for name in COLUMNS} == dict(month)
+    half = whole_period(demo_warehouse, Filters(date(2026, 3, 16), date(2026, 4, 15)))
+    assert (half["period"], half["days"], half["dau_days"]) == (date(2026, 3, 16), 31, 31)
+    assert whole_period(warehouse_of(), MAY) == {}
