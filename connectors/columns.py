@@ -74,7 +74,7 @@ class Columns:
     def always(self, *names: str) -> bool:
         """Whether every row has a value here."""
         missing = f"SELECT 1 FROM {self.source} WHERE {self.text(*names)} IS NULL LIMIT 1"
-        return self.find(*names) is not None and self._connection.execute(missing).fetchone() is None
+        return self.find(*names) is not None and not self._connection.execute(missing).fetchall()
 
     def others(self, used: Iterable[str | None]) -> list[str]:
         """The file's names of all columns that are not among these."""

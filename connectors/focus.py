@@ -247,11 +247,11 @@ def _refuse_mixed_currencies(connection: duckdb.DuckDBPyConnection, columns: Col
             "list(DISTINCT BillingCurrency ORDER BY BillingCurrency) "
             f"FROM ({query}) WHERE _reason IS NULL GROUP BY ALL "
             "HAVING count(DISTINCT BillingCurrency) > 1 ORDER BY 1, 2 LIMIT 1"
-        ).fetchone()
+        ).fetchall()
     except duckdb.Error as error:
         raise InputError(f"the file cannot be read: {str(error).splitlines()[0]}", file=file.name) from error
     if mixed:
-        name, month, currencies = mixed
+        name, month, currencies = mixed[0]
         raise InputError(
             f"billing account {name or 'without a name'} has the currencies {' and '.join(currencies)} in the billing period "
             f"of {month:%Y-%m}; a billing period has one currency: load a file per currency, each with its own account",
@@ -271,7 +271,7 @@ def _warnings(connection: duckdb.DuckDBPyConnection, columns: Columns, configura
     names = [name for name in ("ListCost", "ContractedCost") if columns.find(name)]
     if names:
         counts = ", ".join(f"count(*) FILTER ({unreadable(columns.text(n), columns.decimal(n))})" for n in names)
-        found = connection.execute(f"SELECT {counts} FROM {columns.source}").fetchone() or ()
+        (found,) = connection.execute(f"SELECT {counts} FROM {columns.source}").fetchall()
         warnings += [
             f"{count} values of {name} cannot be read and stay unknown."
             for name, count in zip(names, found, strict=True)

@@ -149,7 +149,7 @@ def lenient_warnings(
         f"count(*) FILTER ({unreadable(columns.text(*field.names), field.value(columns, configuration))})"
         for field, _ in present
     )
-    row = connection.execute(f"SELECT {counts} FROM {columns.source}").fetchone() or ()
+    (row,) = connection.execute(f"SELECT {counts} FROM {columns.source}").fetchall()
     return [
         f"{count} values of {name} cannot be read and stay unknown."
         for (_, name), count in zip(present, row, strict=True)

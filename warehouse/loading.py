@@ -74,15 +74,15 @@ class Loading:
 
     def known(self, checksum: str) -> str | None:
         """Why a file with these bytes need not be read again; None when it must be."""
-        row = self.connection.execute(
+        ((stored, known),) = self.connection.execute(
             "SELECT count(*) FILTER (status = 'stored'), count(*) FROM past_loads WHERE checksum = ? AND status IN ('stored', 'superseded')",
             [checksum],
-        ).fetchone()
-        if not row or not row[1]:
+        ).fetchall()
+        if not known:
             return None
-        if self.on_overlap == "replace" and not row[0]:
+        if self.on_overlap == "replace" and not stored:
             return None
-        return "already loaded" if row[0] else "already loaded, and since replaced by a newer version of its period"
+        return "already loaded" if stored else "already loaded, and since replaced by a newer version of its period"
 
     @property
     def has_files(self) -> bool:

@@ -265,6 +265,7 @@ PRICES = Table(
         ("source", "VARCHAR", "where the figure comes from"),
         ("load_id", "BIGINT", "NULL: shipped with the product"),
     ),
+    identity=("book", "provider", "model", "token_class", "processing", "context_from", "valid_from"),
 )  # fmt: skip
 
 FX_RATES = Table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import tempfile
 from datetime import date, datetime
@@ -15,10 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.intake import load_paths
 from connectors.plain import PLAIN_KINDS, template
 from tests.connectors.reading import read, read_text
+from warehouse.configuration import Configuration
 from warehouse.errors import InputError
 from warehouse.schema import TOKEN_CLASSES
+from warehouse.store import Store
 
 D = Decimal
 
@@ -33,6 +37,21 @@ def calls(folder, header, *lines, **settings):
 def test_every_template_loads_whole(tmp_path, kind):
     found = read_text(tmp_path, template(kind))
     assert (found.extraction.kind, len(found.rows), found.rejects) == (kind, 2, [])
+
+
+def test_templates_are_stored_once_and_bad_files_stand_beside_them(tmp_path):
+    store = Store(tmp_path / "store")
+    for kind in PLAIN_KINDS:
+        (tmp_path / f"{kind.KIND}.csv").write_text(template(kind.KIND))
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"date,user_id\n" * 99)[:30])
+    bad = load_paths(store, Configuration(), [tmp_path / "cut.csv.gz"])
+    assert [(report.status, "truncated" in (report.message or "")) for report in bad] == [("refused", True)]
+    first = load_paths(store, Configuration(), [tmp_path])
+    assert sorted((report.file, report.status, report.rows_kept) for report in first) == sorted(
+        [("cut.csv.gz", "refused", 0), *((f"{kind.KIND}.csv", "stored", 2) for kind in PLAIN_KINDS)]
+    )
+    again = load_paths(store, Configuration(), [tmp_path])
+    assert {report.status for report in again if report.file != "cut.csv.gz"} == {"unchanged"}
 
 
 def test_there_is_no_other_template():
