@@ -91,6 +91,9 @@ class Selection:
         return "; ".join(parts) or "all calls"
 
 
+EVERY_CALL = Selection()
+"""No choice: all calls; the default of a lever's `calls`."""
+
 LEVERS: dict[str, type[Lever]] = {}
 """Levers by name, as far as their modules are imported; `find_lever` imports them all."""
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 TOKEN_COLUMNS = tuple(CLASS_OF_COLUMN)
 CLASS_PLACE = {kind: place for place, kind in enumerate(PRICE_CLASSES)}
 Model = tuple[str | None, str | None]
+_OPEN_END = (OPEN_END - EPOCH) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +73,20 @@ class Rates:
         """USD per token [model, class] of all models at one time, in the lowest context tier."""
         return np.array([self.units_at(model, processing, at=at) for model in range(len(self.models))])
 
+    @cached_property
+    def _always_one(self) -> NDArray[np.bool_]:
+        """Pairs [model, processing] with no price, or one that holds for ever and for every size: nothing to choose."""
+        if not len(self.units):
+            return np.ones(self.count.shape, dtype=bool)
+        forever = (self.valid_to >= _OPEN_END) & (self.above < 0)
+        return (self.count == 0) | ((self.count == 1) & forever[self.first])
+
     def rows(
         self, model: NDArray, processing: NDArray, started_at: NDArray[np.int64], input_tokens: NDArray
     ) -> NDArray[np.int64]:
         """Which row of `units` prices each call; -1: none."""
         found = self.first[model, processing].astype(np.int64)
-        several = self.count[model, processing] > 1
+        several = ~self._always_one[model, processing]
         if not several.any():
             return found
         pair = model.astype(np.int64) * len(self.processings) + processing

@@ -1,0 +1,518 @@
+"""Workloads: from facts to arrays without losing a cent, and what a changed call costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analytics.filters import UNTAGGED, Filters
+from analytics.simulators.build_situation import build_situation
+from analytics.simulators.build_workload import build_workload
+from analytics.simulators.infrastructure import CostLine, Infrastructure
+from analytics.simulators.rates_table import rates_from_rows, with_price
+from analytics.simulators.window import Window
+from analytics.simulators.workload import Workload
+from analytics.totals import totals
+from tests.analytics import facts
+from tests.analytics.simulators.made import (
+    BIG,
+    OTHER,
+    PRICES,
+    SMALL,
+    call,
+    price_rows,
+    rates_of,
+    situation_of,
+    workload_of,
+)
+from warehouse.configuration import Configuration
+from warehouse.errors import InputError
+from warehouse.rates import BEGINNING, OPEN_END, PriceRow
+from warehouse.reader import Warehouse
+from warehouse.rollups import ROLLUPS
+from warehouse.schema import TOKEN_CLASSES
+
+MARCH = Filters(date(2026, 3, 1), date(2026, 3, 31))
+
+
+def prices() -> list[dict[str, Any]]:
+    """The made prices as rows of the table."""
+    rows = [row._asdict() | {"source": "test"} for row in price_rows()]
+    return [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+
+def warehouse(calls: list[dict[str, Any]], charges: list[dict[str, Any]] | None = None, **others: Any) -> Warehouse:
+    return facts.warehouse_of(calls, charges or [], prices=prices(), **others)
+
+
+# The window
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "scale"),
+    [
+        ("2026-03-01", "2026-03-31", 1),
+        ("2026-02-01", "2026-02-28", 1),
+        ("2026-03-01", "2026-05-31", 1 / 3),
+        ("2026-03-02", "2026-03-29", 30.4375 / 28),
+        ("2026-03-01", "2026-03-30", 30.4375 / 30),
+        ("2026-03-05", "2026-03-05", 30.4375),
+    ],
+)
+def test_money_of_a_month(first: str, last: str, scale: float) -> None:
+    assert Window(facts.day(first), facts.day(last)).scale_to_month == scale
+
+
+def test_days_are_those_of_the_time_zone_and_may_have_23_hours() -> None:
+    window = Window(date(2026, 3, 28), date(2026, 3, 30), "Europe/Berlin")
+    hours = np.diff(window.midnights) / 3.6e9
+    assert hours.tolist() == [24, 23, 24]
+    times = [datetime(2026, 3, 28, 22, 59), datetime(2026, 3, 28, 23, 0), datetime(2026, 3, 29, 22, 0)]
+    micros = np.array([(time - datetime(1970, 1, 1)) // timedelta(microseconds=1) for time in times])
+    assert window.day_index(micros).tolist() == [0, 1, 2]
+
+
+# From facts to arrays
+
+
+def test_every_cent_and_every_call_arrives() -> None:
+    random = np.random.default_rng(1)
+    made = [
+        facts.call(
+            f"2026-03-{1 + n % 31:02d}",
+            None if n % 11 == 0 else f"{random.integers(0, 10**9) / 10**10:.10f}",
+            clock=f"{n % 24:02d}:{n % 60:02d}",
+            feature=[None, "ask", "search"][n % 3],
+            user_tier=["free", None][n % 2],
+            user_id=[None, "u1", "u2"][n % 3],
+            model=["gpt-4o", "big"][n % 2],
+            operation=["chat", "embeddings"][n % 7 == 0],
+            processing=[None, "batch"][n % 5 == 0],
+        )
+        for n in range(400)
+    ]
+    workload = build_workload(warehouse(made), MARCH)
+    known = [row for row in made if row["cost"] is not None]
+    exact = sum((row["cost"] for row in known), Decimal(0))
+    assert len(workload) == 400
+    assert workload.unknown_calls == 400 - len(known)
+    assert round(Decimal(workload.total()), 8) == round(exact, 8)
+    assert (np.diff(workload.started_at) >= 0).all()
+    for column in ("feature", "user_tier", "operation"):
+        truth: dict[Any, Decimal] = {}
+        for row in made:
+            truth[row[column]] = truth.get(row[column], Decimal(0)) + (row["cost"] or 0)
+        assert workload.by_code(column, workload.spent()) == pytest.approx({k: float(v) for k, v in truth.items()})
+    embedding = sum((row["cost"] for row in known if row["operation"] == "embeddings"), Decimal(0))
+    assert workload.cost_by_category()["Embedding"] == pytest.approx(float(embedding))
+    by_day = workload.by_day(workload.spent())
+    for day in range(31):
+        of_day = sum((row["cost"] for row in known if row["started_at"].day == day + 1), Decimal(0))
+        assert by_day[day] == pytest.approx(float(of_day))
+    assert set(workload.user.tolist()) == {-1, 0, 1}
+    assert workload.where(processing="batch").sum() == 80
+    assert workload.where(processing="standard").sum() == 320
+
+
+def test_usage_that_is_not_reported_is_not_known() -> None:
+    made = [
+        facts.call("2026-03-01", "1"),
+        facts.call("2026-03-02", "1", uncached_input_tokens=None),
+        facts.call("2026-03-03", "1", output_tokens=None),
+        facts.call("2026-03-04", "1", output_tokens=None, operation="embeddings"),
+        facts.call("2026-03-05", "1", cache_read_tokens=70, reasoning_tokens=5),
+    ]
+    workload = build_workload(warehouse(made), MARCH)
+    assert workload.has_usage.tolist() == [True, False, False, True, True]
+    assert workload.cache_read_tokens.tolist() == [0, 0, 0, 0, 70]
+    assert workload.input_tokens.tolist() == [1000, 0, 0, 1000, 1070]
+    assert workload.reasoning_tokens.tolist() == [0, 0, 0, 0, 5]
+
+
+def test_calls_are_put_in_order_of_time_and_so_are_their_other_columns() -> None:
+    made = [
+        facts.call(
+            f"2026-03-{day:02d}",
+            f"{day}",
+            latency_ms=float(day) if day != 9 else None,
+            max_tokens=day * 10,
+            prefix_blocks=list(range(day, day + day % 4)) if day != 8 else None,
+            labels={"complexity": f"0.{day:02d}", "job": "nightly"} if day % 2 else None,
+            input_hash=f"h{day % 3}",
+            session_id=None if day == 12 else "s",
+            finish_reason="length" if day == 9 else "stop",
+            call_id=f"id-{day}",
+        )
+        for day in (9, 8, 12, 3, 25)
+    ]
+    texts = [
+        {"call_id": f"id-{day}", "source": "calls", "started_at": facts.moment(f"2026-03-{day:02d}"), "text_normalised": f"text {day % 2}"}
+        for day in (25, 9, 12)
+    ]  # fmt: skip
+    workload = build_workload(warehouse(made, call_texts=texts), MARCH, columns=("latency_ms", "prefix_blocks"))
+    assert workload.cost.tolist() == [3, 8, 9, 12, 25]
+    heavy = workload.heavy
+    assert heavy.numbers("latency_ms").tolist() == pytest.approx([3, 8, np.nan, 12, 25], nan_ok=True)
+    assert heavy.numbers("max_tokens").tolist() == [30, 80, 90, 120, 250]
+    assert heavy.numbers("complexity").tolist() == pytest.approx([0.03, np.nan, 0.09, np.nan, 0.25], nan_ok=True)
+    assert heavy.numbers("was_cut").tolist() == [0, 0, 1, 0, 0]
+    blocks = heavy.prefix_blocks()
+    found = [blocks.values[blocks.offsets[n] : blocks.offsets[n + 1]].tolist() for n in range(5)]
+    assert found == [[3, 4, 5], [], [9], [], [25]]
+    job = heavy.coded("label:job")
+    assert [job.names[code] if code >= 0 else None for code in job.codes] == [
+        "nightly",
+        None,
+        "nightly",
+        None,
+        "nightly",
+    ]
+    hashes = heavy.keys("input_hash")
+    assert hashes[0] == hashes[2] == hashes[3]
+    assert len(set(hashes.tolist())) == 3
+    assert heavy.keys("session").tolist()[3] == 0
+    text = heavy.texts()
+    assert [text.names[code] if code >= 0 else None for code in text.codes] == [
+        None,
+        None,
+        "text 1",
+        "text 0",
+        "text 1",
+    ]
+    with pytest.raises(KeyError):
+        heavy.numbers("colour")
+
+
+def test_filters_and_time_zone() -> None:
+    made = [
+        facts.call("2026-02-28", "1", clock="16:59"),
+        facts.call("2026-02-28", "2", clock="17:00"),  # midnight of 1 March in Vietnam
+        facts.call("2026-03-31", "4", clock="16:59", feature=None),
+        facts.call("2026-03-31", "8", clock="17:00"),
+    ]
+    zone = Configuration(reporting_time_zone="Asia/Ho_Chi_Minh")
+    house = facts.warehouse_of(made, [], zone, prices=prices())
+    assert build_workload(house, MARCH).cost.tolist() == [2, 4]
+    assert build_workload(house, MARCH).day.tolist() == [0, 30]
+    assert build_workload(house, MARCH.only("feature", UNTAGGED)).cost.tolist() == [4]
+    assert build_workload(house, MARCH.only("currency", "USD")).cost.tolist() == [2, 4]
+    assert build_workload(house, MARCH.only("service", "gpt-4o")).cost.tolist() == [2, 4]
+    with pytest.raises(InputError, match="no call of this period passes the filters"):
+        build_workload(house, MARCH.only("feature", "nothing"))
+
+
+def test_days_without_any_data_do_not_thin_out_the_month() -> None:
+    house = warehouse([facts.call("2026-03-10", "1"), facts.call("2026-03-19", "1")])
+    window = build_workload(house, MARCH).window
+    assert (window.first.day, window.last.day, window.scale_to_month) == (10, 19, 3.04375)
+
+
+# The bill
+
+
+def test_the_situation_costs_what_the_ledger_says() -> None:
+    """Traced 8 + 2, billed 12 + 1.5 for a model that nobody traced, minus a credit of 3; a GPU for 5; storage in euro left out."""
+    calls = [facts.call("2026-03-01", "8", model="big"), facts.call("2026-03-31", "2", model="big", feature="ask")]
+    charges = [
+        facts.charge("2026-03-01", "12", days=31, x_Model="big"),
+        facts.charge("2026-03-01", "1.5", days=31, x_Model="unseen"),
+        facts.charge("2026-03-31", "-3", ChargeCategory="Credit"),
+        facts.charge("2026-03-02", "5", x_CostCategory="GPU inference", ServiceName="Compute", ResourceId="gpu-1",
+                     ConsumedQuantity=Decimal(24), ConsumedUnit="Hours"),
+        facts.charge("2026-03-02", "7", x_CostCategory="Storage and transfer", BillingCurrency="EUR"),
+    ]  # fmt: skip
+    house = warehouse(calls, charges)
+    situation = build_situation(house, MARCH)
+    assert situation.costs() == pytest.approx({"LLM API": 10.5, "GPU inference": 5})
+    assert situation.workload.cost.tolist() == [8, 2]
+    assert situation.workload.spent().tolist() == pytest.approx([9.6, 2.4])
+    kinds = {(line.kind, line.category): line.cost for line in situation.infrastructure.lines}
+    assert kinds == {
+        ("credit", "LLM API"): -3, ("not traced", "LLM API"): 1.5, ("resource", "GPU inference"): 5,
+    }  # fmt: skip
+    assert situation.infrastructure.matching("GPU inference")[0].hours == 24
+    assert situation.infrastructure.matching("LLM API") == ()
+    assert any("EUR" in note for note in situation.notes)
+    usd = totals(house, MARCH.only("currency", "USD")).iloc[0]
+    assert round(Decimal(situation.total()), 9) == usd["ledger_cost"]
+    logged = build_situation(house, MARCH, as_logged=True)
+    assert logged.costs() == pytest.approx({"LLM API": 10, "GPU inference": 5})
+
+
+def test_without_a_bill_the_calls_are_the_ledger() -> None:
+    situation = build_situation(warehouse([facts.call("2026-03-01", "8")]), MARCH)
+    assert situation.total() == 8
+    assert situation.workload.money.tolist() == [1]
+
+
+# What a changed call costs
+
+
+def changed(workload: Workload, **new: Any) -> Workload:
+    return workload.change(np.ones(len(workload), dtype=bool), rates_of(workload), **new)
+
+
+def test_a_call_at_list_price_goes_to_another_model_at_its_list_price() -> None:
+    workload = workload_of([call()])
+    assert workload.cost[0] == pytest.approx(0.008)
+    after = changed(workload, model=workload.model_code("small"))
+    assert after.cost[0] == pytest.approx(0.00048)  # 2,000 x 0.15 + 300 x 0.6 per million
+
+
+def test_a_discount_stays_with_its_provider_only() -> None:
+    """Logged at 20 % below list."""
+    workload = workload_of([call(cost=0.0064)])
+    assert changed(workload, output_tokens=0).cost[0] == pytest.approx(0.8 * 0.005)
+    assert changed(workload, model=workload.model_code("small")).cost[0] == pytest.approx(0.8 * 0.00048)
+    batch = workload.code("processing", "batch")
+    assert changed(workload, processing=batch).cost[0] == pytest.approx(0.8 * 0.004)
+    assert changed(workload, model=workload.model_code("other")).cost[0] == pytest.approx(0.0105)
+
+
+def test_two_changes_cost_what_one_would() -> None:
+    workload = workload_of([call(cost=0.0064)])
+    small = workload.model_code("small")
+    at_once = changed(workload, model=small, output_tokens=100)
+    in_turn = changed(changed(workload, output_tokens=100), model=small)
+    assert at_once.cost[0] == pytest.approx(in_turn.cost[0], rel=1e-14)
+
+
+def test_what_is_not_known_is_not_made_up() -> None:
+    workload = workload_of(
+        [
+            call(cost=None),
+            call(cost=0.0, is_cache_hit=True),
+            call(cost=0.3, has_usage=False),
+            call(cost=0.4, model=("acme", "nameless")),
+        ]
+    )
+    after = changed(workload, output_tokens=100)
+    assert np.isnan(after.cost[0])
+    assert after.cost[1:].tolist() == [0, 0.3, 0.4]
+    assert after.kept_calls == 1  # the model without a price: its logged cost stays
+    assert np.isnan(changed(workload, model=workload.model_code("small")).cost[0])
+
+
+def test_a_call_without_list_price_costs_the_new_models_list_price() -> None:
+    workload = workload_of([call(cost=0.4, model=("acme", "nameless"))])
+    assert changed(workload, model=workload.model_code("small")).cost[0] == pytest.approx(0.00048)
+
+
+def test_a_model_without_a_price_is_refused_in_words() -> None:
+    workload = workload_of([call(), call(cost=0.4, model=("acme", "nameless"))])
+    with pytest.raises(InputError, match="nameless of acme has no standard price"):
+        changed(workload, model=workload.model_code("nameless"))
+    with pytest.raises(InputError, match="other of anthropic has no batch price"):
+        changed(workload, model=workload.model_code("other"), processing=workload.code("processing", "batch"))
+    with pytest.raises(InputError, match="must not become negative"):
+        changed(workload, output_tokens=-1)
+    with pytest.raises(InputError, match="no token class"):
+        changed(workload, tokens=1)
+
+
+def test_cached_tokens_cost_plain_input_where_a_model_has_no_price_for_them() -> None:
+    workload = workload_of([call(model=SMALL, cache_read_tokens=1000)])
+    batch = changed(workload, processing=workload.code("processing", "batch"))
+    assert batch.cost[0] == pytest.approx((2000 * 0.075 + 1000 * 0.075 + 300 * 0.3) / 1e6)
+
+
+def test_a_whole_call_costs_the_price_of_its_context_tier() -> None:
+    rows = [
+        PriceRow("percall", *BIG, kind, "standard", tier, Decimal(amount), "USD", BEGINNING, OPEN_END)
+        for kind, tier, amount in (
+            ("input", 0, "1"),
+            ("output", 0, "10"),
+            ("input", 200_000, "2"),
+            ("output", 200_000, "15"),
+        )
+    ]
+    workload = workload_of([call(uncached_input_tokens=size) for size in (200_000, 200_001)])
+    rates = rates_of(workload, rows)
+    listed = rates.priced(workload)
+    assert listed.tolist() == pytest.approx([0.2 + 0.003, 0.400002 + 0.0045])
+    # From above the tier to below it: the whole call is cheaper, output too.
+    workload = replace(workload, cost=listed)
+    after = workload.change(np.array([False, True]), rates, uncached_input_tokens=100_000)
+    assert after.cost.tolist() == pytest.approx([0.203, 0.103])
+
+
+def test_prices_are_those_of_the_calls_own_time_and_the_first_one_before_it() -> None:
+    middle = datetime(2026, 3, 10)
+    rows = [
+        PriceRow("percall", *BIG, "input", "standard", 0, Decimal(4), "USD", BEGINNING, middle),
+        PriceRow("percall", *BIG, "input", "standard", 0, Decimal(2), "USD", middle, OPEN_END),
+        PriceRow("percall", *SMALL, "input", "standard", 0, Decimal(1), "USD", middle, datetime(2026, 3, 20)),
+    ]
+    made = [
+        call(day, uncached_input_tokens=10**6, output_tokens=0, model=model)
+        for day in (0, 10, 25)
+        for model in (BIG, SMALL)
+    ]
+    workload = workload_of(made)
+    assert rates_of(workload, rows).priced(workload).tolist() == pytest.approx([4, 1, 2, 1, 2, np.nan], nan_ok=True)
+
+
+def test_prices_can_be_asked_for_and_made_up() -> None:
+    workload = workload_of([call()])
+    rates = rates_of(workload)
+    units = rates.units_at(0, at=datetime(2026, 3, 2)) * 1e6
+    assert units[:2].tolist() == pytest.approx([2.5, 1.25])
+    assert rates.table(at=datetime(2026, 3, 2)).shape == (3, 9)
+    cheaper = with_price(rates, BIG, input=1.0, output=2.0)
+    assert workload.change(np.array([True]), cheaper, output_tokens=0).cost[0] == pytest.approx(0.008 * 2000 / 2600)
+    with pytest.raises(InputError, match="not negative"):
+        with_price(rates, BIG, input=-1.0)
+
+
+def test_prices_of_nothing() -> None:
+    workload = workload_of([call(cost=0.5)])
+    rates = rates_from_rows([], workload.models, workload.names["processing"])
+    assert np.isnan(rates.priced(workload)).all()
+    assert workload.change(np.array([True]), rates, output_tokens=0).cost.tolist() == [0.5]
+
+
+tokens = st.integers(0, 10**6)
+made_calls = st.lists(
+    st.fixed_dictionaries(
+        {
+            "day": st.integers(0, 27),
+            "model": st.sampled_from([BIG, SMALL, OTHER]),
+            "cost": st.one_of(st.just("list"), st.none(), st.floats(0, 10)),
+            "uncached_input_tokens": tokens,
+            "cache_read_tokens": tokens,
+            "output_tokens": tokens,
+            "is_cache_hit": st.just(False),
+        }
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(made_calls)
+def test_the_same_values_change_no_bit(made: list[dict[str, Any]]) -> None:
+    workload = workload_of(made)
+    same = {name: getattr(workload, name) for name in (*TOKEN_CLASSES, "model", "processing")}
+    assert changed(workload, **same) is workload
+    assert workload.vanish(np.zeros(len(workload), dtype=bool)) is workload
+    assert workload.add_overhead("nothing", "LLM API", 0.0) is workload
+
+
+@settings(max_examples=80, deadline=None)
+@given(made_calls, st.floats(0, 1))
+def test_fewer_tokens_never_cost_more(made: list[dict[str, Any]], part: float) -> None:
+    workload = workload_of(made)
+    after = changed(workload, output_tokens=np.floor(workload.output_tokens * part))
+    known = ~np.isnan(workload.cost)
+    assert (after.cost[known] <= workload.cost[known] * (1 + 1e-12)).all()
+    assert (np.isnan(after.cost) == np.isnan(workload.cost)).all()
+
+
+def test_our_prices_are_those_of_the_store() -> None:
+    """Priced with arrays, calls cost what the made price list says, by hand."""
+    one = workload_of([call(uncached_input_tokens=7, cache_read_tokens=11, output_tokens=13, model=OTHER)])
+    assert rates_of(one).priced(one)[0] == pytest.approx((7 * 3 + 11 * 0.3 + 13 * 15) / 1e6)
+    assert PRICES[(*OTHER, "standard")]["cache_write_5m"] == "3.75"
+
+
+# Draws and samples
+
+
+def test_draws_are_even_and_belong_to_the_call() -> None:
+    workload = workload_of([call(n % 28, second=n) for n in range(20_000)])
+    draws = workload.draws()
+    assert draws.min() >= 0
+    assert draws.max() < 1
+    counts = np.bincount((draws * 20).astype(int), minlength=20)
+    # Chi-square with 19 degrees of freedom stays below 43.8 in 99.9 % of cases.
+    assert ((counts - 1000) ** 2 / 1000).sum() < 43.8
+    assert abs(np.corrcoef(draws, workload.draws(1))[0, 1]) < 0.03
+    half = workload_of([call(n % 28, second=n) for n in range(0, 20_000, 2)])
+    assert set(half.draws().tolist()) <= set(draws.tolist())
+
+
+def sampled(limit: int) -> tuple[Workload, Workload]:
+    random = np.random.default_rng(5)
+    size = 30_000
+    house = warehouse([])
+    frame = {
+        "n": np.arange(size), "day": random.integers(0, 31, size), "big": random.random(size) < 0.3,
+        "tokens": random.lognormal(7, 1, size).astype(int) + 1, "rare": random.random(size) < 0.001,
+    }  # fmt: skip
+
+    rows = pd.DataFrame(frame)
+    connection = house.connection
+    connection.register("made_rows", rows)
+    connection.execute(
+        """INSERT INTO calls BY NAME SELECT 'c' || n AS call_id, 'calls' AS source,
+               TIMESTAMP '2026-03-01' + to_days(day::INT) + to_seconds(n) AS started_at,
+               'openai' AS provider, CASE WHEN big THEN 'big' ELSE 'small' END AS model, 'chat' AS operation, 'standard' AS processing,
+               'success' AS status, CASE WHEN rare THEN 'rare' ELSE 'usual' END AS feature, tokens AS uncached_input_tokens, 10 AS output_tokens,
+               (tokens * CASE WHEN big THEN 2.5 ELSE 0.15 END / 1e6)::DECIMAL(18,10) AS cost
+           FROM made_rows"""
+    )
+    for name, select in ROLLUPS["calls"].items():
+        connection.execute(f"CREATE OR REPLACE TABLE {name} AS {select(house.configuration, 'calls')}")
+    april = Filters(date(2026, 3, 1), date(2026, 4, 1))
+    return build_workload(house, april), build_workload(house, april, limit=limit)
+
+
+def test_a_sample_counts_and_costs_the_whole_and_knows_its_error() -> None:
+    whole, sample = sampled(limit=6000)
+    assert not whole.is_sample
+    assert sample.is_sample
+    assert 5000 < len(sample) < 7000
+    assert sample.population == 30_000
+    assert sample.calls == pytest.approx(30_000)
+    assert sample.total() == pytest.approx(whole.total(), rel=1e-12)
+    for column in ("feature",):
+        truth = whole.by_code(column, whole.spent())
+        assert sample.by_code(column, sample.spent()) == pytest.approx(truth)
+    assert sample.by_day(sample.spent()) == pytest.approx(whole.by_day(whole.spent()), rel=1e-9)
+
+    def saved(workload: Workload) -> np.ndarray:
+        """What a limit of the input would save: not proportional to cost."""
+        after = changed(workload, uncached_input_tokens=np.minimum(1000, workload.uncached_input_tokens))
+        return workload.spent() - after.spent()
+
+    truth, estimate = saved(whole).sum(), saved(sample).sum()
+    error = sample.sampling_error(saved(sample))
+    assert 0 < error < 0.05 * truth
+    assert abs(estimate - truth) < 4 * error
+    assert whole.sampling_error(saved(whole)) == 0
+    assert sample.sampling_error(sample.spent()) == pytest.approx(0, abs=1e-9)
+
+
+# Cost lines
+
+
+def test_cost_lines_change_their_cost_and_keep_their_days() -> None:
+    line = CostLine("GPU inference", "Compute", "gpu", np.array([1.0, 3.0]), 48.0)
+    halved = line.costing(2.0, hours=24.0)
+    assert halved.daily.tolist() == [0.5, 1.5]
+    assert halved.hours == 24
+    assert line.costing(4.0) is line
+    assert CostLine("Other", "x", None, np.zeros(4)).costing(8).daily.tolist() == [2, 2, 2, 2]
+    both = Infrastructure((line,))
+    assert both.mapped(lambda each: each) is both
+    assert both.mapped(lambda each: None).cost() == 0
+    assert both.adding(halved).cost("GPU inference") == 6
+    with pytest.raises(InputError, match="not a number"):
+        line.costing(float("nan"))
+
+
+def test_a_model_is_found_as_the_calls_name_it() -> None:
+    situation = situation_of([call()])
+    assert situation.with_model("small")[1] == situation.workload.model_code("small")
+    after, code = situation.with_model("openai/big")
+    assert code == 0
+    assert after.workload.models == situation.workload.models
