@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -253,8 +252,12 @@ def _inspect_json(file: SourceFile, survey: Survey, head: str, copy: Path) -> So
     clean = clean and (file.format == "json" or survey.longest_line <= byte_stream.LONGEST_LINE)
     bad = _bad_records(file) if clean else None
     file = _salvage_json(file, copy) if bad is None else replace(file, rejects=tuple(bad))
-    rows = tuple(json.loads(str(row["json"])) for row in _head(file))
-    return replace(file, head=rows, columns=tuple(rows[0]) if rows else ())
+    rows = [json_records.parsed(str(row["json"])) for row in _head(file)]
+    if None in rows and not file.numbered:  # DuckDB reads what is nested too deep for everybody else
+        file = _salvage_json(file, copy)
+        rows = [json_records.parsed(str(row["json"])) for row in _head(file)]
+    objects = tuple(row for row in rows if row is not None)
+    return replace(file, head=objects, columns=tuple(objects[0]) if objects else ())
 
 
 def _bad_records(file: SourceFile) -> list[Reject] | None:

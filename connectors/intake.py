@@ -26,6 +26,9 @@ from warehouse.parts import partition_expression
 from warehouse.schema import TABLES
 from warehouse.store import Store
 
+NOTE = "note"
+"""Status of a report that is no file's fate but a sentence to be read (`message`)."""
+
 
 def load_paths(
     store: Store,
@@ -37,46 +40,91 @@ def load_paths(
 ) -> list[LoadReport]:
     """Load files, folders and globs; the kind of each file is found from its content unless given.
 
-    Returns a report per file and partition (see `warehouse.load_report`). Files that cannot be used are reported with status "refused".
-    Raises InputError when no file is found or the kind is unknown, StoreError when the store cannot be written.
+    Returns a report per file and partition (see `warehouse.load_report`). Files that cannot be used, and names under which there is
+    none, are reported with status "refused"; what else a person should read has status `NOTE`. Raises InputError when no name leads
+    to a file or the kind is unknown, StoreError when the store cannot be written.
     """
-    chosen, left_out = select_current(expand(paths))
     if kind is not None:
         connector_for(kind)
+    found, missing = _find(paths)
+    chosen, left_out = select_current(found)
     report = progress or (lambda _message, _share: None)
     unchanged: list[LoadReport] = []
+    notes: list[str] = []
     with Loading(store, configuration, on_overlap=on_overlap, progress=lambda m, s: report(m, 0.5 + s / 2)) as loading:
         for position, (path, delivery) in enumerate(chosen):
             report(f"reading {path.name}", 0.5 * position / max(1, len(chosen)))
-            digest = checksum(path)
+            try:
+                digest = checksum(_nameable(path))
+            except (InputError, OSError) as error:
+                loading.refuse(_shown(path.name), kind or "unknown", "", _reason(error, path.name))
+                continue
             reason = loading.known(digest) if on_overlap != "add" else None
             if reason:
                 unchanged.append(LoadReport(kind or "", None, path.name, "unchanged", message=reason, checksum=digest))
                 continue
-            _stage(loading, path, delivery, kind, digest, configuration)
+            notes += _stage(loading, path, delivery, kind, digest, configuration)
         reports = loading.commit() if loading.has_files else []
         if loading.replaces_demo and any(report.rows_kept for report in reports):
-            left_out = [*left_out, "The demo company made room for your data."]
-    notes = [LoadReport("", None, note, "left out", message=note) for note in left_out]
-    return [*reports, *unchanged, *notes]
+            notes.append("The demo company made room for your data.")
+    told = [LoadReport("", None, note, NOTE, message=note) for note in (*left_out, *notes)]
+    return [*reports, *unchanged, *missing, *told]
+
+
+def _find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LoadReport]]:
+    """The files that these names lead to, and a refusal for every name that leads to none. Raises InputError when all do."""
+    found: dict[Path, None] = {}
+    missing: list[LoadReport] = []
+    for argument in paths:
+        try:
+            found.update(dict.fromkeys(expand([argument])))
+        except (InputError, OSError) as error:
+            missing.append(LoadReport("", None, str(argument), "refused", message=_reason(error, str(argument))))
+    if not found:
+        raise InputError("; ".join(report.message or "" for report in missing) or "no files were named")
+    return list(found), missing
+
+
+def _nameable(path: Path) -> Path:
+    """The path, which DuckDB reads by its name in UTF-8. Raises InputError for another name."""
+    if _shown(str(path)) != str(path):
+        raise InputError("the name of the file or of its folder is not UTF-8; rename it", file=_shown(path.name))
+    return path
+
+
+def _shown(name: str) -> str:
+    """A file name as text that can be kept: bytes that are not UTF-8 as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _reason(error: InputError | OSError, name: str) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    return f"{_shown(name)}: cannot be read: {error.strerror}; look at its permissions, or fetch it again"
 
 
 def _stage(
     loading: Loading, path: Path, delivery: str | None, kind: str | None, digest: str, configuration: Configuration
-) -> None:
+) -> list[str]:
+    """Read one file, or refuse it. Returns what the person who loads should read about it."""
     try:
         file = inspect(path, loading.store.scratch)
         found = kind or detect_kind(file)
-    except InputError as error:
-        loading.refuse(path.name, kind or "unknown", digest, str(error))
-        return
+    except (InputError, OSError) as error:
+        loading.refuse(path.name, kind or "unknown", digest, _reason(error, path.name))
+        return []
+    warnings: dict[str, None] = {}
     try:
         for extraction in connector_for(found).extract(loading.connection, file, configuration):
             loading.add(_delivered(extraction, delivery))
+            warnings.update(dict.fromkeys(f"{path.name}: {warning}" for warning in extraction.warnings))
     except InputError as error:
         loading.refuse(path.name, found, digest, str(error))
     except (duckdb.Error, ValueError, OSError, RecursionError) as error:
-        loading.refuse(path.name, found, digest, f"{path.name}: cannot be read as {found}: {str(error).splitlines()[0]}")
+        loading.refuse(
+            path.name, found, digest, f"{path.name}: cannot be read as {found}: {str(error).splitlines()[0]}"
+        )
+    return list(warnings)
 
 
 def _delivered(extraction: Extraction, delivery: str | None) -> Extraction:

@@ -19,6 +19,9 @@ _STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BLANKS = str.maketrans("\r\n\t", "   ")
 NOT_JSON = "the record is not valid JSON; it was cut or edited: export it again"
 NOT_OBJECT = "the record is no JSON object ({...}); give one object per call or row"
+_TOO_DEEP = (
+    "the record is nested too deep to be a call or a row; export it again without the value that holds so many levels"
+)
 _NOT_UTF8 = "the record is not UTF-8; save the file as UTF-8 and load it again"
 _CUT = "this record is never closed, so that nothing from here on can be read; fetch or export the file again"
 
@@ -105,7 +108,9 @@ def _fault(text: str) -> str | None:
         return None if text.isascii() or _encodes(text) else _NOT_UTF8
     try:
         json.loads(text)
-    except (ValueError, RecursionError):
+    except RecursionError:
+        return _TOO_DEEP
+    except ValueError:
         return NOT_JSON
     return NOT_OBJECT
 

@@ -5,13 +5,13 @@ Messages for people go to stderr, data to stdout. Exit codes: 0 fine, 1 a check 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from operations.terminal import say
 from warehouse.configuration import DEFAULT_STORE, Configuration, read_configuration
 from warehouse.errors import CheckFailed, PercallError
 
@@ -48,16 +48,25 @@ def main() -> None:
     """Entry point: runs the command and turns our errors into a sentence and an exit code."""
     from operations import demo_command, export_command, load_command, serve_command
 
-    for module in (demo_command, serve_command, load_command, export_command):
-        module.register(app)
+    if not app.registered_commands:
+        for module in (demo_command, serve_command, load_command, export_command):
+            module.register(app)
     try:
         app(standalone_mode=True)
     except CheckFailed as error:
         _stop(error, 1)
     except PercallError as error:
         _stop(error, 2)
+    except OSError as error:
+        _stop(_of_the_machine(error), 2)
 
 
-def _stop(error: Exception, code: int) -> None:
-    sys.stderr.write(f"percall: {error}\n")
+def _of_the_machine(error: OSError) -> str:
+    """What the operating system refused, and on which file: no space left, not permitted, a folder where a file should be."""
+    what = error.strerror or str(error)
+    return f"{error.filename}: {what}" if error.filename is not None else what
+
+
+def _stop(reason: Exception | str, code: int) -> None:
+    say(f"percall: {reason}")
     raise SystemExit(code)

@@ -37,8 +37,7 @@ def load(
     refused; the others are loaded all the same.
     """
     from connectors.detection import KINDS
-
-    from connectors.intake import load_paths
+    from connectors.intake import NOTE, load_paths
     from warehouse.errors import InputError
     from warehouse.load_report import report_lines
     from warehouse.store import Store
@@ -55,7 +54,7 @@ def load(
     with progress_bar("load") as progress:
         reports = load_paths(Store(settings.store), settings.configuration, paths, kind, mode, progress)
     refused = False
-    for line in report_lines([report for report in reports if report.status != "left out"]):
+    for line in report_lines([report for report in reports if report.status != NOTE]):
         sys.stdout.write(json.dumps(line) + "\n")
     for report in reports:
         refused = refused or report.status == "refused"
@@ -63,8 +62,8 @@ def load(
             where = f" ({report.partition})" if report.partition else ""
             say(
                 report.message
-                if report.status == "left out"
-                else f"{report.file}{where}: {report.status}: {report.message}"
+                if report.status == NOTE
+                else _sentence(report.file, where, report.status, report.message)
             )
         if report.rows_rejected:
             say(
@@ -72,3 +71,11 @@ def load(
             )
     if refused:
         raise typer.Exit(2)
+
+
+def _sentence(file: str, where: str, status: str, message: str) -> str:
+    """`file (partition), column C: refused: why`, whether or not the message itself begins with the file."""
+    if not message.startswith((f"{file}: ", f"{file}, ")):
+        return f"{file}{where}: {status}: {message}"
+    place, _, reason = message.removeprefix(file).partition(": ")
+    return f"{file}{where}{place}: {status}: {reason}"

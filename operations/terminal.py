@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 
 
@@ -19,14 +20,22 @@ def progress_bar(title: str) -> Iterator[Callable[[str, float], None]]:
     columns = (
         TextColumn("[bold]{task.fields[title]}"),
         BarColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=1.0, title=title)
-        yield lambda message, share: progress.update(task, description=message, completed=share)
+        yield lambda message, share: progress.update(task, description=printable(message), completed=share)
 
 
 def say(sentence: str) -> None:
-    """A sentence for the person at the terminal."""
-    sys.stderr.write(sentence + "\n")
+    """A sentence for the person at the terminal, on one line."""
+    sys.stderr.write(printable(sentence) + "\n")
+
+
+def printable(text: str) -> str:
+    """Text that a terminal shows and does not obey: file names and values may hold line breaks and control sequences."""
+    return "".join(
+        sign if sign.isprintable() or unicodedata.category(sign) == "Zs" else sign.encode("unicode_escape").decode()
+        for sign in text
+    )

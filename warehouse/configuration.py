@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -67,10 +68,37 @@ class Configuration:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+_Form = tuple[Callable[[object], bool], str]
+_TEXT: _Form = (lambda value: isinstance(value, str), '"..."')
+_FORMS: dict[str, _Form] = {
+    "reporting_time_zone": (_TEXT[0], '"Asia/Ho_Chi_Minh"'),
+    "reporting_currency": (_TEXT[0], '"USD"'),
+    "tag_keys": (
+        lambda value: isinstance(value, dict) and all(_are_texts(keys) for keys in value.values()),
+        '{ feature = ["feature", "use_case"] }',
+    ),
+    "usual_lag_days": (
+        lambda value: isinstance(value, dict) and all(_is_count(days) for days in value.values()),
+        '{ "aws-cur" = 2 }',
+    ),
+    "store_texts": (lambda value: isinstance(value, bool), "true"),
+    "prefer_reported_cost": (lambda value: isinstance(value, bool), "true"),
+}
+"""What a setting's value must be, and how it is written; any other setting is a text."""
+
+
 def read_configuration(path: Path | None = None) -> Configuration:
     """Read `percall.toml` (default: in the working folder, all defaults when absent).
 
-    Raises InputError for a file that is not TOML, an unknown key, or an unknown time zone.
+    Raises InputError for a file that is not TOML, an unknown key, a value of another type, or an unknown time zone.
     """
     explicit = path is not None
     path = path or Path("percall.toml")
@@ -82,13 +110,20 @@ def read_configuration(path: Path | None = None) -> Configuration:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"not valid TOML: {error}", file=str(path)) from error
-    settings = dict(raw.get("percall", {}))
+    settings = raw.get("percall", {})
+    if not isinstance(settings, dict):
+        raise InputError("the settings belong below a line [percall]", file=str(path))
+    settings = dict(settings)
     known = set(Configuration.__dataclass_fields__)
     unknown = sorted(set(settings) - known)
     if unknown:
         raise InputError(
             f"unknown setting {unknown[0]!r} in [percall]; known are {', '.join(sorted(known))}", file=str(path)
         )
+    for key, value in settings.items():
+        fits, example = _FORMS.get(key, _TEXT)
+        if not fits(value):
+            raise InputError(f"{value!r} cannot be used; write it like {key} = {example}", file=str(path), column=key)
     if "tag_keys" in settings:
         settings["tag_keys"] = Configuration().tag_keys | {k: tuple(v) for k, v in settings["tag_keys"].items()}
     if "usual_lag_days" in settings:

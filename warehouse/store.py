@@ -79,18 +79,21 @@ class Store:
 
         Raises StoreError when the pointer or manifest cannot be read, or was written by another version of Percall.
         """
-        try:
-            name = self._pointer.read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            return None
-        return self.snapshot(name)
+        name = self.current_id()
+        return None if name is None else self.snapshot(name)
 
     def current_id(self) -> str | None:
-        """Name of the current snapshot without reading its manifest."""
+        """Name of the current snapshot without reading its manifest. Raises StoreError when the pointer cannot be read."""
         try:
             return self._pointer.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return None
+        except NotADirectoryError as error:
+            raise StoreError(
+                f"{self.path} is a file; the store is a folder: choose another with --store PATH"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise StoreError(f"{self._pointer} is damaged: restore the store from a back-up") from error
 
     def snapshot(self, name: str) -> Snapshot:
         """A snapshot by its name. Raises StoreError when it is gone, damaged or of another version."""
@@ -101,9 +104,9 @@ class Store:
             raise StoreError(
                 f"snapshot {name} is missing from {self.path}: restore the folder from a back-up, or load the files into a new store"
             ) from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise StoreError(f"{path} is damaged ({error}): restore it from a back-up") from error
-        version = raw.get("schema_version")
+        version = raw.get("schema_version") if isinstance(raw, dict) else None
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"the store {self.path} was written with table version {version}, this Percall reads version {SCHEMA_VERSION}: "
@@ -113,13 +116,21 @@ class Store:
                     else "run `percall load` on your files into a new store (--store PATH)"
                 )
             )
-        files = tuple(FactFile(**file) for file in raw.pop("files"))
-        return Snapshot(files=files, **raw)
+        try:
+            files = tuple(FactFile(**file) for file in raw.pop("files"))
+            return Snapshot(files=files, **raw)
+        except (KeyError, TypeError) as error:
+            raise StoreError(f"{path} is damaged ({error}): restore it from a back-up") from error
 
     @contextlib.contextmanager
     def writing(self, wait_seconds: float = 120.0) -> Iterator[Writer]:
         """The one writer's turn. Waits for another writer, then raises StoreError that says who holds it."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise StoreError(
+                f"{self.path} is a file; the store is a folder: choose another with --store PATH"
+            ) from error
         with (self.path / "writer.lock").open("a+") as lock:
             _acquire(lock, wait_seconds, self.path)
             try:
