@@ -154,8 +154,7 @@ def _evidence(rows: str) -> str:
         SELECT _row
              , coalesce(request_id, id) AS call_key, litellm_call_id AS attempt_key
              , "startTime" AS started_text, {timestamp('"startTime"')} AS started, {ended} AS ended
-             -- without streaming, LiteLLM writes the end of the call as its first token
-             , CASE WHEN "completionStartTime" IS DISTINCT FROM "endTime" AND coalesce({streamed}, true) THEN {first} END AS first_token
+             , CASE WHEN coalesce({streamed}, true) THEN {first} END AS first_token
              , coalesce(TRY_CAST(request_duration_ms AS DOUBLE), 1000 * TRY_CAST(response_time AS DOUBLE)) AS latency_given_ms
              , lower(custom_llm_provider) AS provider, coalesce(model, model_group) AS model_raw
              , CASE {twin} ELSE {call_type} END AS operation

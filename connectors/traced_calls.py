@@ -7,6 +7,8 @@ Costs. A gateway cache hit costs 0, whatever else is written beside it. A cost o
 not told, is a price that the source did not know: NULL, to be priced from the book. A failure that used no tokens and for which 0 was
 reported costs 0.
 
+A first token at the very end of a call is what gateways write for calls that were not streamed: no time to the first token.
+
 Ids. The provider's request id is the call's, so that the same call seen in two logs counts once. A cache hit repeats the id of the call that filled
 the cache, and a failed attempt has only the id that its retries share: both get an ending of their own, made of what every log of
 that call knows (the gateway's call id; the start in milliseconds).
@@ -233,7 +235,7 @@ def canonical_calls(relation: str, configuration: Configuration, names: Mapping[
                 ELSE call_key END AS call_id
          , started AS started_at
          , coalesce(CASE WHEN ended >= started THEN (epoch_us(ended) - epoch_us(started)) / 1000.0 END, latency_given_ms) AS latency_ms
-         , coalesce(CASE WHEN first_token >= started THEN (epoch_us(first_token) - epoch_us(started)) / 1000.0 END, first_token_given_ms)
+         , coalesce(CASE WHEN first_token >= started AND first_token IS DISTINCT FROM ended THEN (epoch_us(first_token) - epoch_us(started)) / 1000.0 END, first_token_given_ms)
            AS time_to_first_token_ms
          , {", ".join(DIMENSIONS)}, {labels.value()} AS labels
          , coalesce(user_id, found_user) AS user_id, coalesce(session_id, found_session) AS session_id, trace_id
