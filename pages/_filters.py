@@ -7,7 +7,7 @@ change of page.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 
 import streamlit as st
@@ -40,7 +40,9 @@ _LABELS: Mapping[str, str] = {
     "user_tier": "User tier",
 }
 
-PARAMETERS: tuple[str, ...] = ("period", "dates", "basis", "by", *DIMENSION_KEYS.values())
+_NARROW = "narrow"
+
+PARAMETERS: tuple[str, ...] = ("period", "dates", "basis", "by", *DIMENSION_KEYS.values(), _NARROW)
 """Every query parameter that belongs to the filters. Pages use other keys for their own."""
 
 _BASIS_HELP = (
@@ -59,6 +61,7 @@ def current() -> Filters:
 
 def sidebar() -> Filters:
     """Draw the controls in the sidebar, read them (and the address), and keep the result for `current`."""
+    _take_over_narrowing()
     with st.sidebar:
         start, end = _period()
         basis = _one_of("Cost basis", BASES, "basis", _BASIS_HELP)
@@ -69,25 +72,37 @@ def sidebar() -> Filters:
     return filters
 
 
-def query_parameters(**narrowed: str) -> dict[str, Sequence[str]]:
-    """The filters' part of the address, with dimensions narrowed to one value: `query_parameters(feature="search")`.
-
-    Raises KeyError for a dimension that the sidebar has no control for.
-    """
-    parameters: dict[str, Sequence[str]] = {
-        key: st.query_params.get_all(key) for key in PARAMETERS if key in st.query_params
-    }
-    return parameters | {DIMENSION_KEYS[name]: [value] for name, value in narrowed.items()}
-
-
 def link(label: str, page: str, *, icon: str | None = None, **narrowed: str) -> None:
     """A link to another page that keeps the filters, and narrows some: `link("Search", "inform/features.py", feature="search")`.
 
-    `page` is the page's script under pages/, `icon` a Material symbol's name.
+    `page` is the script under pages/ of another page than this one, `icon` a Material symbol's name. Streamlit carries bound
+    parameters to the next page by itself, but neither page links nor `st.switch_page` may set one: what is narrowed travels in
+    a parameter of its own, which `sidebar` takes over.
     """
-    st.page_link(
-        page, label=plain(label), icon=f":material/{icon}:" if icon else None, query_params=query_parameters(**narrowed)
-    )
+    parameters = {_NARROW: [f"{name}:{value}" for name, value in narrowed.items()]} if narrowed else None
+    st.page_link(page, label=plain(label), icon=f":material/{icon}:" if icon else None, query_params=parameters)
+
+
+def narrow(**narrowed: str) -> None:
+    """Narrow filters to one value each, for a button on the same page: `st.button(..., on_click=narrow, kwargs={"feature": x})`.
+
+    Values that the data do not have are ignored. Raises KeyError for a dimension without a control.
+    """
+    for name, value in narrowed.items():
+        if value in _options(name):
+            st.session_state[DIMENSION_KEYS[name]] = [value]
+
+
+def _take_over_narrowing() -> None:
+    """Apply what a link has narrowed, and take it out of the address. Like all of an address, it is not trusted."""
+    items = st.query_params.get_all(_NARROW)
+    if not items:
+        return
+    del st.query_params[_NARROW]
+    for item in items:
+        name, _, value = item.partition(":")
+        if name in DIMENSION_KEYS:
+            narrow(**{name: value})
 
 
 def describe(filters: Filters) -> str:
@@ -151,10 +166,14 @@ def _dimensions() -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((name, values) for name, values in sorted(chosen.items()) if values)
 
 
+def _options(name: str) -> list[str]:
+    return [*_data.dimension_values(name), UNTAGGED]
+
+
 def _values(name: str) -> tuple[str, ...]:
     values = st.multiselect(
         _LABELS[name],
-        [*_data.dimension_values(name), UNTAGGED],
+        _options(name),
         key=DIMENSION_KEYS[name],
         placeholder="All",
         bind="query-params",

@@ -15,6 +15,7 @@ def _open(**query: str | list[str]) -> AppTest:
     for name, value in query.items():
         app.query_params[name] = value
     app.run()
+    app.switch_page("inform/bill.py").run()
     assert not app.exception
     assert not app.error
     return app

@@ -110,6 +110,29 @@ def test_filters_that_leave_nothing_say_so(open_shell: OpenShell) -> None:
     assert "No calls match the filters" in app.info[0].value
 
 
+@pytest.mark.parametrize(
+    ("narrowed", "where"),
+    [
+        ("feature:search", (("feature", ("search",)),)),
+        ("feature:(untagged)", (("feature", ("(untagged)",)),)),
+        (["feature:search", "user_tier:pro"], (("feature", ("search",)), ("user_tier", ("pro",)))),
+        ("feature:nobody", (("feature", ("summarize",)),)),
+        ("model", (("feature", ("summarize",)),)),
+        ("basis:x", (("feature", ("summarize",)),)),
+    ],
+    ids=str,
+)
+def test_what_a_link_narrows_is_taken_over_and_not_trusted(
+    open_shell: OpenShell, narrowed: str | list[str], where: tuple[tuple[str, tuple[str, ...]], ...]
+) -> None:
+    app = open_shell(feature="summarize")
+    app.query_params["narrow"] = narrowed
+    app.run()
+    assert not app.exception
+    assert _filters_of(app).where == where
+    assert "narrow" not in app.query_params
+
+
 def test_filters_in_words() -> None:
     filters = Filters(*MAY, (("feature", ("search", "summarize")), ("user_tier", ("free",))), basis="list")
     assert _filters.describe(filters) == "1 – 31 May 2026 · feature: search, summarize · user tier: free · list cost"

@@ -1,6 +1,8 @@
+import streamlit as st
+
 from pages import _draw as draw
 from pages._data import answer
-from pages._filters import current, link
+from pages._filters import current, narrow
 from tests.pages.sample.figures import feature_calls
 
 frame = answer(feature_calls, current())
@@ -8,7 +10,7 @@ if frame.empty:
     draw.empty_result("calls")
 else:
     draw.headline("Three features share the calls", "One row is one feature.")
-    link("Only search", "inform/features.py", icon="filter_alt", feature="search")
+    st.button("Only summarize", on_click=narrow, kwargs={"feature": "summarize"}, key="only")
     draw.table(
         frame,
         {
