@@ -36,6 +36,7 @@ KINDS: dict[str, Kind] = {
     ),
     "litellm": Kind("connectors.litellm", "response_cost or spend, call_type, model_group, startTime"),
     "langfuse-export": Kind("connectors.langfuse_export", "trace_id, provided_model_name, usage_details, cost_details"),
+    "otel": Kind("connectors.otel", "resourceSpans with gen_ai.* attributes"),
     "calls": Kind("connectors.plain", "started_at, model, and input_tokens, output_tokens or reported_cost", "CALLS"),
     "activity": Kind("connectors.plain", "date, and user_id or active_users", "ACTIVITY"),
     "revenue": Kind("connectors.plain", "date, amount, currency", "REVENUE"),

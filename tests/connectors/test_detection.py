@@ -20,6 +20,7 @@ EXPECTED = [
     ("litellm/spend*", "litellm"),
     ("langfuse/blob*", "langfuse-export"),
     ("langfuse/*scores*", "langfuse-export"),
+    ("*/*otlp*", "otel"),
 ]
 SAMPLES = [(path, kind) for pattern, kind in EXPECTED for path in sorted(DATA.glob(pattern))]
 

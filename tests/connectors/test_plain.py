@@ -41,16 +41,18 @@ def test_every_template_loads_whole(tmp_path, kind):
 
 def test_templates_are_stored_once_and_bad_files_stand_beside_them(tmp_path):
     store = Store(tmp_path / "store")
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
     for kind in PLAIN_KINDS:
-        (tmp_path / f"{kind.KIND}.csv").write_text(template(kind.KIND))
-    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"date,user_id\n" * 99)[:30])
-    bad = load_paths(store, Configuration(), [tmp_path / "cut.csv.gz"])
+        (inbox / f"{kind.KIND}.csv").write_text(template(kind.KIND))
+    (inbox / "cut.csv.gz").write_bytes(gzip.compress(b"date,user_id\n" * 99)[:30])
+    bad = load_paths(store, Configuration(), [inbox / "cut.csv.gz"])
     assert [(report.status, "truncated" in (report.message or "")) for report in bad] == [("refused", True)]
-    first = load_paths(store, Configuration(), [tmp_path])
+    first = load_paths(store, Configuration(), [inbox])
     assert sorted((report.file, report.status, report.rows_kept) for report in first) == sorted(
         [("cut.csv.gz", "refused", 0), *((f"{kind.KIND}.csv", "stored", 2) for kind in PLAIN_KINDS)]
     )
-    again = load_paths(store, Configuration(), [tmp_path])
+    again = load_paths(store, Configuration(), [inbox])
     assert {report.status for report in again if report.file != "cut.csv.gz"} == {"unchanged"}
 
 
