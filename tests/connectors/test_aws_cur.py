@@ -502,6 +502,7 @@ def test_the_bill_names_a_model_as_calls_do(called, usage_type):
     assert parse_bedrock(usage_type, None).model == canonical_model("bedrock", called)[1]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.one_of(st.none(), st.text(max_size=40)))
 def test_no_usage_type_breaks_the_parser(usage_type, product_name):
     assert parse_bedrock(usage_type, product_name).direction in (None, "input", "output")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors import aws_cur, files
@@ -182,6 +182,7 @@ def test_no_rules_classify_nothing_and_a_missing_file_is_said(tmp_path):
         category_expression(tmp_path / "absent.toml")
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["ServiceName", "ChargeDescription", "x_UsageType", "SkuPriceDetails"]), st.text(max_size=30)
