@@ -6,14 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 
-import ibis
 import pandas as pd
 
+from analytics.cost_kinds import FEATURE, NOT_TRACED, SHARED, UNTAGGED, cost_kind
 from analytics.currency import require_one_currency
 from analytics.earnings import earned
 from analytics.filters import Filters, apply
 from analytics.frames import Row, frame_of, name_order, rows_of
-from analytics.ledger import MODEL_CATEGORIES, ledger
+from analytics.ledger import ledger
 from analytics.ratios import gross_margin, per_unit
 from analytics.splitting import split
 from warehouse.reader import Warehouse
@@ -23,7 +23,8 @@ COLUMNS = (
     "revenue_per_call", "saving_if_off", "shared_by_calls", "unpriced_calls", "days",
 )  # fmt: skip
 
-FEATURE, UNTAGGED, NOT_TRACED, SHARED, ALONE = "feature", "untagged", "not traced", "shared", "revenue alone"
+ALONE = "revenue alone"
+"""Kind of a row that has revenue and no cost; the others are those of `analytics.cost_kinds`."""
 
 _Key = tuple[str, str | None, str | None]
 """Kind, feature, tier."""
@@ -87,14 +88,8 @@ class _Sums:
 
 def _costs(warehouse: Warehouse, filters: Filters) -> list[Row]:
     rows = apply(ledger(warehouse), filters)
-    kind = ibis.cases(
-        (rows.feature.notnull(), FEATURE),
-        (~rows.category.isin(MODEL_CATEGORIES).fill_null(False), SHARED),
-        (rows.allocation == "not traced", NOT_TRACED),
-        else_=UNTAGGED,
-    )
     is_line = (rows.ledger == "bill") & (rows.allocation == "direct")
-    rows = rows.mutate(kind=kind, is_line=is_line)
+    rows = rows.mutate(kind=cost_kind(rows), is_line=is_line)
     sums = rows.group_by(["kind", "feature", "user_tier", "is_line", "currency"]).agg(
         cost=rows[filters.basis].sum(),
         calls=rows.calls.sum().cast("int64"),

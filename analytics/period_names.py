@@ -36,3 +36,9 @@ def name(filters: Filters) -> str:
     if start.year == end.year:
         return f"{start.day} {calendar.month_name[start.month]} – {end.day} {month_name(end)}"
     return f"{start.day} {month_name(start)} – {end.day} {month_name(end)}"
+
+
+def during(filters: Filters) -> str:
+    """The filters' period with its preposition: `in May 2026`, `on 2 May 2026`, `over 1 – 14 May 2026`."""
+    word = "in" if is_calendar_month(filters) else "on" if filters.days == 1 else "over"
+    return f"{word} {name(filters)}"

@@ -90,11 +90,20 @@ def _figure(
             },
             "yaxis": {
                 "tickprefix": symbol,
+                "tickformat": f",.{_digits(values)}f",
                 "rangemode": "tozero",
                 "title": {"text": ""},
                 "nticks": 5,
                 "automargin": True,
-                "separatethousands": True,
             },
         },
     }
+
+
+def _digits(values: Sequence[Decimal | None]) -> int:
+    """Digits after the point that tell the axis' steps apart."""
+    top = max((abs(value) for value in values if value is not None), default=Decimal(1))
+    return next(
+        (digits for digits, least in ((0, 20), (1, 4), (2, "0.2"), (3, "0.02"), (4, "0.002")) if top >= Decimal(least)),
+        5,
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from analytics import formatting
-from analytics.filters import Filters
+from analytics.filters import UNTAGGED, Filters
 from analytics.infrastructure import (
     BillSummary,
     bill_summary,
@@ -14,26 +15,19 @@ from analytics.infrastructure import (
     charges_over_time,
     unused_commitments,
 )
+from analytics.period_names import name
 from pages import _draw as draw
-from pages import _periods
 from pages._data import answer, configuration
 from pages._filters import current, describe
 
 LEVELS = {"Category": "category", "Service": "service", "Account": "account", "Resource": "resource"}
 
 
-def name_of(filters: Filters) -> str:
-    """The period as a reader names it."""
-    period = (filters.start, filters.end)
-    is_month = period == _periods.month_of(filters.start)
-    return _periods.month_name(filters.start) if is_month else _periods.describe(period)
-
-
 def sentence(filters: Filters, bill: BillSummary) -> str:
     """The page's answer: the sum of the bills, how far below list, and how much is not for model usage."""
-    text = f"Bills of {name_of(filters)} sum to {formatting.money(bill.cost, bill.currency)}"
+    text = f"The bills of {name(filters)} sum to {formatting.money(bill.cost, bill.currency)}"
     if bill.infrastructure_share is not None:
-        text += f"; {formatting.share(bill.infrastructure_share)} of it is infrastructure beside model APIs"
+        text += f", of which {formatting.share(bill.infrastructure_share)} is infrastructure beside model APIs"
     return text
 
 
@@ -74,6 +68,7 @@ def by_level(filters: Filters, currency: str) -> None:
     )
     level = LEVELS.get(str(chosen), "category")
     frame = answer(charge_sums, filters, (level,)) if level != "resource" else answer(charges, filters)
+    frame = frame.assign(state=["● final" if final else "◐ provisional" for final in frame["is_final"]])
     columns = {
         level: draw.Column(str(chosen), "tag", pinned=True),
         **({"account_name": draw.Column("Name")} if level == "account" else {}),
@@ -85,14 +80,14 @@ def by_level(filters: Filters, currency: str) -> None:
         "credits": draw.Column("Credits", "money", currency=currency),
         "share": draw.Column("Share", "bar", help=f"Of the {filters.basis} cost"),
         "lines": draw.Column("Lines", "count"),
-        "is_final": draw.Column("Final", "flag", help="Every line is invoiced"),
+        "state": draw.Column("State", help="Final: every line is invoiced. Provisional: it may still change."),
     }
     narrows = level in ("category", "service")
     selected = draw.table(
         frame,
         columns,
         key=f"bill_{level}",
-        export=frame,
+        export=frame.drop(columns="state"),
         export_name=f"charges-by-{level}-{filters.start}-{filters.end}",
         select="single-row" if narrows else None,
     )
@@ -102,7 +97,7 @@ def by_level(filters: Filters, currency: str) -> None:
         st.caption(f"Select a {level} to see its resources.")
         return
     value = frame[level].iloc[selected[0]]
-    resources(filters, level, str(value), currency)
+    resources(filters, level, UNTAGGED if pd.isna(value) else str(value), currency)
 
 
 def resources(filters: Filters, level: str, value: str, currency: str) -> None:
@@ -179,7 +174,7 @@ def page() -> None:
     narrowed = filters.only("currency", bill.currency) if len(bills) > 1 else filters
     draw.cost_chart(
         answer(charges_over_time, narrowed),
-        title="Billed cost by category",
+        title="Bills by category",
         note=f"{filters.basis.capitalize()} cost per {filters.grain}, {bill.currency}, days in {configuration().reporting_time_zone}, bills alone",
         key="infrastructure_chart",
         grain=filters.grain,

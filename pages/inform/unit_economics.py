@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from analytics import formatting
 from analytics.filters import Filters
 from analytics.margins import MarginSummary, margins, summary
+from analytics.period_names import during, name
 from analytics.unit_economics import unit_economics, whole_period
 from pages import _draw as draw
-from pages import _periods
 from pages._data import answer, configuration, span
 from pages._filters import current, describe
+from pages._links import link
+from pages._names import named
 from pages.inform._unit_chart import unit_chart
 
 
@@ -56,24 +57,15 @@ VERDICTS = {True: "▲ profitable", False: "▼ loss"}
 UNDECIDED = "– no verdict"
 
 
-def name_of(filters: Filters) -> str:
-    """The period as a reader names it."""
-    period = (filters.start, filters.end)
-    is_month = period == _periods.month_of(filters.start)
-    return _periods.month_name(filters.start) if is_month else _periods.describe(period)
-
-
 def sentence(filters: Filters, now: dict[str, Any]) -> str:
     """The page's answer: what an active user costs, and whether revenue covers the cost."""
     currency = now["currency"] or configuration().reporting_currency
     if now["cost_per_average_dau"] is not None:
-        text = (
-            f"A daily active user cost {formatting.money(now['cost_per_average_dau'], currency)} in {name_of(filters)}"
-        )
+        text = f"A daily active user cost {formatting.money(now['cost_per_average_dau'], currency)} {during(filters)}"
     elif now["cost_per_call"] is not None:
-        text = f"A call cost {formatting.money(now['cost_per_call'], currency)} in {name_of(filters)}; active users are not known"
+        text = f"A call cost {formatting.money(now['cost_per_call'], currency)} {during(filters)}; active users are not known"
     else:
-        return f"What a user or a call cost in {name_of(filters)} is not known"
+        return f"What a user or a call cost {during(filters)} is not known"
     if now["gross_margin"] is None:
         return text
     if now["gross_margin"] < 0:
@@ -84,7 +76,7 @@ def sentence(filters: Filters, now: dict[str, Any]) -> str:
 def metrics(filters: Filters, now: dict[str, Any], before: dict[str, Any]) -> None:
     """The unit costs of the period side by side, each against the period before where the data reach back."""
     currency = now["currency"] or configuration().reporting_currency
-    against = name_of(filters.previous()) if before else None
+    against = name(filters.previous()) if before else None
     draw.metric_row(
         [
             draw.Metric(
@@ -104,7 +96,9 @@ def over_time(filters: Filters, net_of_credits: bool) -> None:
     """One unit cost over time, chosen by the reader, and the table behind all of them."""
     frame = answer(unit_economics, filters, net_of_credits)
     currency = frame["currency"].iloc[0] or configuration().reporting_currency
-    choices = {unit.label: unit for unit in UNITS if frame[unit.column].notna().any()}
+    # Of a single day both costs per user are the same.
+    units = UNITS[1:] if filters.grain == "day" else UNITS
+    choices = {unit.label: unit for unit in units if frame[unit.column].notna().any()}
     if choices:
         chosen = st.segmented_control(
             "Unit", list(choices), default=next(iter(choices)), required=True, key="unit", bind="query-params"
@@ -149,20 +143,25 @@ def margin_table(filters: Filters, short: MarginSummary) -> None:
     )
     if short.loss_makers:
         st.markdown(draw.plain(loss_sentence(filters, short, currency)))
-    shown = frame.assign(verdict=[VERDICTS.get(value, UNDECIDED) for value in frame["profitable"]], name=names(frame))
+    shown = frame.assign(
+        verdict=[VERDICTS.get(value, UNDECIDED) for value in frame["profitable"]],
+        name=named(frame["feature"], frame["kind"]),
+    )
     columns = {
         "name": draw.Column("Feature", pinned=True),
         "user_tier": draw.Column("Tier", "tag"),
         "verdict": draw.Column("Verdict", help="Revenue above cost: profitable. No verdict where revenue or cost is not known."),
-        "calls": draw.Column("Calls", "count"),
+        "gross_margin": draw.Column(
+            "Margin", "share", help="(revenue − cost) / revenue. None where nothing was earned: a loss without revenue has no margin."
+        ),
         "cost": draw.Column("Cost", "money", currency=currency),
         "revenue": draw.Column("Revenue", "money", currency=currency),
-        "gross_margin": draw.Column("Margin", "share", help="None where nothing was earned: a loss without revenue has no margin"),
-        "cost_per_call": draw.Column("Cost per call", "unit_money", currency=currency),
-        "revenue_per_call": draw.Column("Revenue per call", "unit_money", currency=currency),
         "saving_if_off": draw.Column(
             "Left over if off", "money", f"Cost − revenue over these {filters.days} days, if nothing else changed", currency=currency
         ),
+        "calls": draw.Column("Calls", "count"),
+        "cost_per_call": draw.Column("Cost per call", "unit_money", currency=currency),
+        "revenue_per_call": draw.Column("Revenue per call", "unit_money", currency=currency),
         "note": draw.Column("Note"),
     }  # fmt: skip
     draw.table(
@@ -174,23 +173,9 @@ def margin_table(filters: Filters, short: MarginSummary) -> None:
         missing="–",
     )
     if short.unattributed:
-        st.caption(
-            draw.plain(
-                f"{formatting.money(short.unattributed, currency)} name no feature and are judged nowhere: see Infrastructure."
-            )
-        )
-
-
-def names(frame: pd.DataFrame) -> list[str]:
-    """Features by name; what no feature owes, by what it is."""
-    kinds = {
-        "untagged": "(untagged calls)",
-        "not traced": "(billed, not traced)",
-        "shared": "(shared infrastructure)",
-        "revenue alone": "(revenue without feature)",
-    }
-    pairs = zip(frame["feature"], frame["kind"], strict=True)
-    return [kinds.get(kind, kind) if pd.isna(feature) else str(feature) for feature, kind in pairs]
+        unattributed = formatting.money(short.unattributed, currency)
+        st.caption(draw.plain(f"{unattributed} of the cost name no feature: they are in the table, without a verdict."))
+        link("infrastructure", "Infrastructure")
 
 
 def loss_sentence(filters: Filters, short: MarginSummary, currency: str) -> str:
