@@ -12,8 +12,9 @@ import duckdb
 SOURCE_PRIORITY = ("litellm", "calls", "langfuse-export", "otel")
 """Whose description of a call counts first."""
 
-PROVIDER_REQUEST_ID = r"^(chatcmpl-|cmpl-|resp_|msg_|gen-|req_|embd-)"
-"""Request ids that providers make: globally unique, so that two sources with the same id mean the same call."""
+PROVIDER_REQUEST_ID = r"^(chatcmpl-|cmpl-|resp_|msg_|gen-|req_|embd-|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+"""Request ids that providers make, and the UUIDs that gateways give to calls without one (embeddings, failures): globally unique,
+so that two sources with the same id mean the same call."""
 
 FILLED = (
     "project", "feature", "team", "env", "user_tier", "user_id", "session_id", "trace_id", "billing_account_id", "prompt_name",

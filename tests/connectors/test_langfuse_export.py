@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors import langfuse_export, litellm
+from connectors import langfuse_export, litellm, otel
 from connectors.files import inspect
 from tests.connectors.extracted import DATA, classes, extracted, from_objects
+from warehouse.merging import call_key
 from warehouse.schema import TOKEN_CLASSES
 
 EXPORTS = [DATA / "langfuse" / "blob_observations_v2.parquet", DATA / "langfuse" / "blob_observations_v2.jsonl.gz"]
@@ -350,3 +351,18 @@ def test_random_usage_adds_up_to_the_total(usages: list[tuple[int, ...]], repeat
         total = plain + read + write + out + reasoning
         assert sum(count or 0 for count in classes(row)) == total
         assert "token_total" not in row["flags"]
+
+
+def test_one_call_in_four_logs_is_one_call(tmp_path: Path) -> None:
+    """16 calls of the gateway and 2 of the SDK, told by payloads, spend logs, Langfuse's export and OTLP."""
+    logs = (
+        (litellm, DATA / "litellm" / "standard_logging_payload.jsonl.gz"),
+        (litellm, DATA / "litellm" / "spend_logs_postgres.csv.gz"),
+        (langfuse_export, EXPORTS[0]),
+        (otel, DATA / "langfuse" / "sdk5_otlp.json.gz"),
+    )
+    told = [(module.KIND, row["call_id"]) for module, path in logs for row in extracted(module, path, tmp_path)[0]]
+    values = ", ".join(f"('{source}', '{call}')" for source, call in told)
+    query = f"SELECT count(*), count(DISTINCT {call_key()}) FROM (VALUES {values}) AS t(source, call_id)"
+    # an id that only a tracer made is not known to be unique: the SDK's two calls stay apart in two logs
+    assert duckdb.sql(query).fetchone() == (16 + 15 + 18 + 2, 16 + 2 + 2)
