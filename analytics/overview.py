@@ -52,7 +52,6 @@ class Overview:
     previous_cost_per_average_dau: Decimal | None
     dau_source: str | None
     revenue: Decimal | None
-    previous_revenue: Decimal | None
     gross_margin: float | None
     coverage: str
     is_empty: bool
@@ -82,7 +81,6 @@ def overview(warehouse: Warehouse, filters: Filters) -> Overview:
         previous_cost_per_average_dau=_per_active_user(warehouse, before, earlier)[1] if earlier else None,
         dau_source=source,
         revenue=revenue,
-        previous_revenue=_revenue(warehouse, before, currency) if earlier else None,
         gross_margin=gross_margin(revenue, total),
         coverage=coverage_sentence(now),
         is_empty=not now["rows"] and not now["calls"] and total is None,
@@ -149,22 +147,11 @@ def _headline(
     if total is None:
         return f"What {name(filters)} cost is not known"
     sentence = f"{name(filters)} cost {formatting.money(total, currency)}"
-    if previous is not None:
-        sentence += _compared(total, previous, name(filters.previous()))
+    compared = formatting.compared(total, previous, name(filters.previous()))
+    if compared:
+        sentence += f", {compared}"
     dearest = headline(warehouse, filters)
     return f"{sentence}; {dearest}" if dearest else sentence
-
-
-def _compared(total: Decimal, previous: Decimal, against: str) -> str:
-    """`, 80.5% less than April 2026`."""
-    if total == previous:
-        return f", the same as {against}"
-    if previous <= 0:
-        return f", after nothing in {against}"
-    change = abs(total - previous) / previous
-    if change >= 10:
-        return f", {formatting.count((total / previous).quantize(Decimal(1)))} times what {against} cost"
-    return f", {formatting.share(change, digits=1)} {'less' if total < previous else 'more'} than {against}"
 
 
 def _totals(warehouse: Warehouse, filters: Filters) -> dict[str, Any]:

@@ -58,6 +58,8 @@ def _figure(
                 "x": [None if value is None else float(value) for value in values],
                 "text": ["" if value is None else formatting.share(value) for value in values],
                 "textposition": "outside",
+                "textfont": {"size": 11},
+                "constraintext": "none",
                 "cliponaxis": False,
                 "hovertemplate": f"%{{y}}: %{{text}} of {label.lower().removeprefix('share of ')}<extra></extra>",
                 "marker": {"color": shade, "line": {"width": 0}},

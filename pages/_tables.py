@@ -107,6 +107,8 @@ def _drawable(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFram
             scale = 100 if column.kind in _SHARES else 1
             shown[name] = [None if pd.isna(value) else float(value) * scale for value in shown[name]]
             shown[name] = shown[name].astype("float64")
+        elif column.kind == "trend":
+            shown[name] = [[None if part is None else float(part) for part in values] for values in shown[name]]
     return shown
 
 

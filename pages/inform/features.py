@@ -30,18 +30,21 @@ def overall(filters: Filters, frame: pd.DataFrame, currency: str) -> list[int]:
         f"{filters.basis.capitalize()} cost of model calls (LLM API and Embedding), {currency}. Select a row to look inside.",
     )
     columns = {
-        "feature": draw.Column("Feature", pinned=True),
+        "feature": draw.Column("Feature"),
         "cost": draw.Column("Cost", "money", currency=currency),
         "cost_share": draw.Column("Share of cost", "bar"),
         "calls": draw.Column("Calls", "count", help="Traced calls, retries and cache answers included"),
         "call_share": draw.Column("Share of calls", "bar"),
         "cost_per_call": draw.Column("Per call", "unit_money", currency=currency, help="Cost before credits / calls"),
-        "tokens_per_call": draw.Column("Tokens per call", "count"),
-        "change": draw.Column("Change", "share", help="Against the period before; empty where nothing was before"),
-        "trend": draw.Column("Daily cost", "trend"),
         "infrastructure_cost": draw.Column(
-            "Own infrastructure", "money", currency=currency, help="Billing lines of other categories tagged with the feature"
+            "Own infrastructure",
+            "money",
+            currency=currency,
+            help="Billing lines of other categories that are tagged with the feature, such as the GPUs that serve its model. Not in the cost.",
         ),
+        "change": draw.Column("Change", "share", help="Cost against the period before; empty where nothing was before"),
+        "trend": draw.Column("Daily cost", "trend", width="small"),
+        "tokens_per_call": draw.Column("Tokens per call", "count"),
         "unpriced_calls": draw.Column("Unpriced", "count", help="Calls whose cost is not known, and not in the cost"),
     }  # fmt: skip
     selected = draw.table(
@@ -157,7 +160,8 @@ def page() -> None:
     currency = frame["currency"].iloc[0] or configuration().reporting_currency
     draw.headline(
         answer(headline, filters) or "No feature's cost is known in this period",
-        "Where the upper bar of a feature is the longer one, its calls are dearer than average: look there first.",
+        "Where a feature's upper bar is the longer one, its calls are dearer than average: look there first. What runs on own GPUs costs "
+        "nothing here: see its own infrastructure in the table.",
         kicker=describe(filters),
     )
     share_chart(

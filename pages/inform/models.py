@@ -15,7 +15,7 @@ def columns(currency: str, used: list[str]) -> dict[str, draw.Column]:
     """The table's columns; of the token classes only those that are used."""
     tokens = {name: draw.Column(label, "count") for name, label in TOKEN_CLASS_NAMES.items() if name in used}
     return {
-        "model": draw.Column("Model", pinned=True),
+        "model": draw.Column("Model"),
         "provider": draw.Column("Provider"),
         "cost": draw.Column("Cost", "money", currency=currency, help="From the bill where there is one, else from the traces"),
         "cost_share": draw.Column("Share of cost", "bar"),

@@ -41,7 +41,7 @@ def test_the_headline_says_cost_change_and_the_dearest_feature() -> None:
     ]
     found = overview(warehouse_of(calls), MAY)
     assert found.headline == (
-        "May 2026 cost $8.00, 50.0% less than April 2026; search is 75% of the cost of model calls on 33% of the calls"
+        "May 2026 cost $8.00, 50% less than in April 2026; search is 75% of the cost of model calls on 33% of the calls"
     )
     assert (found.total, found.previous_total) == (D(8), D(16))
     assert (found.period, found.previous_period) == ("May 2026", "April 2026")
@@ -49,7 +49,11 @@ def test_the_headline_says_cost_change_and_the_dearest_feature() -> None:
 
 @pytest.mark.parametrize(
     ("before", "words"),
-    [("4", "100.0% more than April 2026"), ("8", "the same as April 2026"), ("0.5", "16 times what April 2026 cost")],
+    [
+        ("4", "100% more than in April 2026"),
+        ("8", "as much as in April 2026"),
+        ("0.5", "16 times as much as in April 2026"),
+    ],
 )
 def test_the_change_in_words(before: str, words: str) -> None:
     assert words in overview(warehouse_of([call("2026-04-01", before), call("2026-05-01", "8")]), MAY).headline

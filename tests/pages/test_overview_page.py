@@ -15,7 +15,7 @@ def test_the_headline_and_figures_of_may_are_the_reference_case(
     demo_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = open_product(monkeypatch, demo_store, PAGE)
-    assert "# May 2026 cost $9,200, 68.0% less than April 2026; summarize is 41%" in words(app)
+    assert "# May 2026 cost $9,200, 68% less than in April 2026; summarize is 41%" in words(app)
     figures = {metric.label: metric.value for metric in app.metric}
     assert figures["Total"] == "$9,200"
     assert figures["Month-end run rate"] == "$9,200"
