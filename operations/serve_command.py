@@ -22,7 +22,7 @@ def serve(
     context: typer.Context,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
     address: Annotated[
-        str, typer.Option(help="Address to listen on; loopback unless you say otherwise.")
+        str, typer.Option(help="Address to listen on; anything but loopback is refused until sign-in is set up.")
     ] = "127.0.0.1",
 ) -> None:
     """Run the dashboard and print its address."""
@@ -44,8 +44,9 @@ def serve(
                 f"cannot listen on {address}:{port} ({error.strerror}): choose another with --port"
             ) from error
     os.environ["PERCALL_STORE"] = str(Path(settings.store).resolve())
-    if settings.config_path:
-        os.environ["PERCALL_CONFIG"] = str(Path(settings.config_path).resolve())
+    config = settings.config_path or Path("percall.toml")
+    if config.exists():
+        os.environ["PERCALL_CONFIG"] = str(config.resolve())
     shown = "localhost" if address in ("127.0.0.1", "::1", "0.0.0.0") else address  # noqa: S104 - shown, not bound
     say(f"Percall is at http://{shown}:{port}")
     command = [

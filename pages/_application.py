@@ -71,8 +71,8 @@ def _prepare(entry: PageEntry, banner: DeltaGenerator) -> bool:
     warehouse = _data.warehouse()
     if warehouse.is_demo:
         banner.markdown(
-            ":orange-badge[Demo data]  :small[A made-up company. Load your own files into another store: "
-            "`percall --store PATH load FILE…`]"
+            ":orange-badge[Demo data]  :small[A made-up company. It makes room for your own files once you load them: "
+            "`percall load FILE…`, or Operate / Data.]"
         )
     _filters.sidebar()
     return True

@@ -40,11 +40,6 @@ def empty_store(path: Path) -> None:
             "Cloud bills (FOCUS, AWS CUR, GCP export) and traces (LiteLLM, Langfuse, OpenTelemetry). The kind is found "
             "from the content.",
         ),
-        (
-            "Connect live sources",
-            f"{percall} doctor",
-            "Says what each source still needs: address, credentials, permissions.",
-        ),
     ):
         with st.container(border=True, gap="xsmall"):
             st.markdown(f"**{title}**")

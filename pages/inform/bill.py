@@ -125,7 +125,7 @@ def caveats(frame: pd.DataFrame, total: Decimal) -> None:
     if unknown:
         st.caption(
             f"{formatting.count(unknown)} billing lines or calls have no known cost and are in none of these figures. "
-            "`percall doctor` says which prices are missing."
+            "`percall export coverage` says which."
         )
     estimated = sum(
         (
