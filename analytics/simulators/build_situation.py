@@ -123,9 +123,12 @@ def _as_billed(warehouse: Warehouse, filters: Filters, workload: Workload) -> tu
 
 def _logged(workload: Workload) -> dict[tuple[str | None, str | None, str | None], float]:
     sums: dict[tuple[str | None, str | None, str | None], float] = {}
-    for category, spent in workload.spent_by_category().items():
-        by_model = np.bincount(workload.model, weights=spent, minlength=len(workload.models))
-        sums |= {(category, *pair): float(by_model[code]) for code, pair in enumerate(workload.models)}
+    # One pass: the place of a model among the calls that embed lies behind those of all others.
+    code = workload.model + workload.is_embedding.astype(np.int32) * len(workload.models)
+    by_model = np.bincount(code, weights=workload.spent(), minlength=2 * len(workload.models))
+    for place, category in enumerate(MODEL_CATEGORIES):
+        for model, pair in enumerate(workload.models):
+            sums[(category, *pair)] = float(by_model[place * len(workload.models) + model])
     return sums
 
 

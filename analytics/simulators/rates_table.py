@@ -22,7 +22,17 @@ from numpy.typing import NDArray
 from analytics.simulators.window import EPOCH
 from warehouse.errors import InputError
 from warehouse.models import canonical_model, price_ids
-from warehouse.rates import BEGINNING, BOOK_ORDER, CLASS_OF_COLUMN, OPEN_END, PRICE_CLASSES, PriceRow, RateKey, resolve
+from warehouse.rates import (
+    BEGINNING,
+    BOOK_ORDER,
+    CLASS_OF_COLUMN,
+    INPUT_COLUMNS,
+    OPEN_END,
+    PRICE_CLASSES,
+    PriceRow,
+    RateKey,
+    resolve,
+)
 
 if TYPE_CHECKING:
     from analytics.simulators.workload import Workload
@@ -31,6 +41,7 @@ if TYPE_CHECKING:
 TOKEN_COLUMNS = tuple(CLASS_OF_COLUMN)
 CLASS_PLACE = {kind: place for place, kind in enumerate(PRICE_CLASSES)}
 Model = tuple[str | None, str | None]
+_BLOCK = 1 << 17
 _OPEN_END = (OPEN_END - EPOCH) // timedelta(microseconds=1)
 
 
@@ -105,20 +116,29 @@ class Rates:
 
     def priced(self, workload: Workload, at: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """List price in USD of the calls (all, or those at the places `at`); NaN: no price for what they use, or no usage known."""
-        place = slice(None) if at is None else at
-        rows = self.rows(
-            workload.model[place], workload.processing[place], workload.started_at[place], workload.input_tokens[place]
-        )
+        places = np.arange(len(workload)) if at is None else at
+        total = np.empty(len(places))
+        # In blocks that stay in the processor's cache: twice as fast as over all calls at once.
+        for start in range(0, len(places), _BLOCK):
+            total[start : start + _BLOCK] = self._priced(workload, places[start : start + _BLOCK])
+        return total
+
+    def _priced(self, workload: Workload, at: NDArray[np.int64]) -> NDArray[np.float64]:
+        used = {
+            kind: tokens[at]
+            for column, kind in CLASS_OF_COLUMN.items()
+            if (tokens := getattr(workload, column)).strides != (0,) or tokens[:1].any()
+        }
+        size = np.zeros(len(at), dtype=np.int64)
+        for column in INPUT_COLUMNS:
+            size += used.get(CLASS_OF_COLUMN[column], 0)
+        rows = self.rows(workload.model[at], workload.processing[at], workload.started_at[at], size)
         if not len(self.units):
-            return np.full(len(rows), np.nan)
+            return np.full(len(at), np.nan)
         total = np.nan_to_num(self.units[:, CLASS_PLACE["request"]], nan=0.0)[rows]
-        for column, kind in CLASS_OF_COLUMN.items():
-            tokens = getattr(workload, column)
-            if tokens.strides == (0,) and not tokens[:1].any():
-                continue
-            used = tokens[place]
-            total += np.where(used == 0, 0.0, self.units[:, CLASS_PLACE[kind]][rows] * used)
-        total[(rows < 0) | ~workload.has_usage[place]] = np.nan
+        for kind, tokens in used.items():
+            total += np.where(tokens == 0, 0.0, self.units[:, CLASS_PLACE[kind]][rows] * tokens)
+        total[(rows < 0) | ~workload.has_usage[at]] = np.nan
         return total
 
     def repriced(self, before: Workload, after: Workload, at: NDArray[np.int64]) -> tuple[NDArray[np.float64], int]:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,11 +131,13 @@ class Workload:
             total += getattr(self, name)
         return total
 
-    @property
+    @cached_property
     def is_embedding(self) -> Mask:
         """Calls of the category "Embedding"; all others are "LLM API"."""
         codes = [code for code, name in enumerate(self.names["operation"]) if name in EMBEDDING_OPERATIONS]
-        return np.isin(self.operation, codes)
+        is_one = np.zeros(len(self.names["operation"]) + 1, dtype=bool)
+        is_one[codes] = True
+        return is_one[self.operation]
 
     @property
     def unknown_calls(self) -> float:
@@ -201,14 +204,14 @@ class Workload:
 
     def spent(self) -> Floats:
         """USD of the window that each call stands for, overheads included; 0 where the cost is not known."""
-        total = np.nan_to_num(self.cost, nan=0.0)
+        total = _known(self.cost)
         for overhead in self.overheads:
             total += overhead.per_call
         return total * self.money
 
     def spent_by_category(self) -> dict[str, Floats]:
         """`spent`, by cost category: the calls' own cost under "LLM API" and "Embedding", overheads under theirs."""
-        own = np.nan_to_num(self.cost, nan=0.0) * self.money
+        own = _known(self.cost) * self.money
         is_embedding = self.is_embedding
         parts = {LLM_API: np.where(is_embedding, 0.0, own)}
         if is_embedding.any() or EMBEDDING in {overhead.category for overhead in self.overheads}:
@@ -220,7 +223,15 @@ class Workload:
 
     def cost_by_category(self) -> dict[str, float]:
         """USD of the window by cost category."""
-        return {category: float(values.sum()) for category, values in self.spent_by_category().items()}
+        own = _known(self.cost) * self.money
+        is_embedding = self.is_embedding
+        sums = {LLM_API: float(own.sum())}
+        if is_embedding.any():
+            sums = {LLM_API: float(own[~is_embedding].sum()), EMBEDDING: float(own[is_embedding].sum())}
+        for overhead in self.overheads:
+            amount = float((overhead.per_call * self.money).sum())
+            sums[overhead.category] = sums.get(overhead.category, 0.0) + amount
+        return sums
 
     def total(self) -> float:
         """USD of the window, all categories."""
@@ -248,7 +259,7 @@ class Workload:
             return 0.0
         held = np.bincount(self.stratum)
         stands_for = np.bincount(self.stratum, weights=self.weight)
-        base = np.nan_to_num(self.cost, nan=0.0) * self.money
+        base = _known(self.cost) * self.money
         of_base = np.bincount(self.stratum, weights=base)
         of_values = np.bincount(self.stratum, weights=values)
         ratio = np.divide(of_values, of_base, out=np.zeros_like(of_base), where=of_base > 0)
@@ -350,6 +361,10 @@ class Workload:
             elif overhead.per_call is not before.overheads[place].per_call:
                 differs |= overhead.per_call != before.overheads[place].per_call
         return differs
+
+
+def _known(cost: Floats) -> Floats:
+    return np.where(np.isnan(cost), 0.0, cost)
 
 
 def _at(value: Any, at: NDArray[np.int64], name: str) -> NDArray[Any]:
