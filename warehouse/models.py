@@ -67,8 +67,8 @@ def canonical_model(provider: str | None, model_raw: str) -> tuple[str | None, s
 
     `("openai", "openai/gpt-4o-2024-08-06")` -> `("openai", "gpt-4o")`;
     `(None, "bedrock/us.amazon.nova-pro-v1:0")` -> `("aws", "nova-pro")`;
-    `("bedrock", "us.anthropic.claude-haiku-4-5-20251001-v1:0")` -> `("aws", "regional.claude-haiku-4-5")`, because a
-    regional profile costs 10% more than the global one, which is `"claude-haiku-4-5"`.
+    `("bedrock", "us.anthropic.claude-haiku-4-5-20251001-v1:0")` -> `("aws", "claude-haiku-4-5")`: the plain name carries
+    the regional price; the global profile, where it is cheaper, is `"global.claude-haiku-4-5"`.
 
     A known provider in front of the model id ("azure/gpt-4o") is nearer to the truth than the provider that the
     source gives: a client library names its own vendor even when it talks to a gateway. Providers that host models of

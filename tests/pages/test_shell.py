@@ -56,7 +56,6 @@ def test_an_empty_store_says_what_to_do(open_shell: OpenShell, tmp_path: Path, m
     assert [code.value for code in app.code] == [
         f"{percall} demo",
         f"{percall} load bills/*.parquet traces/*.jsonl",
-        f"{percall} doctor",
     ]
     assert "AI costs" not in _texts(app)
 
