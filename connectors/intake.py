@@ -94,7 +94,7 @@ def _nameable(path: Path) -> Path:
 
 def _shown(name: str) -> str:
     """A file name as text that can be kept: bytes that are not UTF-8 as escapes."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _reason(error: InputError | OSError, name: str) -> str:
@@ -109,7 +109,7 @@ def _stage(
     """Read one file, or refuse it. Returns what the person who loads should read about it."""
     try:
         file = inspect(path, loading.store.scratch)
-        found = kind or detect_kind(file)
+        found = _said(kind, file) if kind else detect_kind(file)
     except (InputError, OSError) as error:
         loading.refuse(path.name, kind or "unknown", digest, _reason(error, path.name))
         return []
@@ -125,6 +125,17 @@ def _stage(
             path.name, found, digest, f"{path.name}: cannot be read as {found}: {str(error).splitlines()[0]}"
         )
     return list(warnings)
+
+
+def _said(kind: str, file: SourceFile) -> str:
+    """The kind that a person named. Raises InputError when the file is plainly of another one."""
+    if connector_for(kind).detect(file):
+        return kind
+    try:
+        other = detect_kind(file)
+    except InputError:
+        return kind
+    raise InputError(f"this is a file of kind {other}, not {kind}; load it without naming a kind", file=file.name)
 
 
 def _delivered(extraction: Extraction, delivery: str | None) -> Extraction:
@@ -161,7 +172,7 @@ def _preview(path: Path, scratch: Path, configuration: Configuration, kind: str 
     found = kind
     try:
         file = inspect(path, scratch)
-        found = kind or detect_kind(file)
+        found = _said(kind, file) if kind else detect_kind(file)
         return _read(file, found, configuration)
     except (InputError, duckdb.Error) as error:
         columns, head = (file.columns, file.head) if file else ((), ())

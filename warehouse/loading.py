@@ -198,8 +198,13 @@ class Loading:
         for file in self.staging.files:
             own = [report for report in reports if report.part == file.part]
             if not own:
-                status = "refused" if file.message else "stored"
-                message = file.message or ("no row could be kept" if file.rejected else "the file has no rows")
+                bare = file.rejected and not any(report.checksum == file.checksum for report in reports)
+                status = "refused" if file.message or bare else "stored"
+                message = file.message or (
+                    "no row can be used; `percall export rejects` says why of each"
+                    if file.rejected
+                    else "the file has no rows"
+                )
                 own = [LoadReport(file.kind, None, file.file, status, message=message, table=file.table, source=file.source,
                                   checksum=file.checksum, load_id=next_id, part=file.part)]  # fmt: skip
                 next_id += 1
