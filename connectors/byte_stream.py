@@ -50,11 +50,8 @@ class _Readable(Protocol):
 class Survey:
     """What one pass over a text file found.
 
-    `head` are its first bytes (unpacked; at least one whole line where it has one of up to 16 MB), `whole` whether
-    they are all.
-    `size` is the unpacked size, `newlines` the number of LF (of CR in a file that has no LF). `longest_line` is exact
-    above 1 MB,
-    else at most 1 MB.
+    `head` are its first bytes (unpacked; at least one whole line where it has one of up to 16 MB), `whole` whether they are all. `size` is
+    the unpacked size, `newlines` the number of LF (of CR in a file that has no LF). `longest_line` is exact above 1 MB, else at most 1 MB.
     """
 
     checksum: str
@@ -69,8 +66,7 @@ class Survey:
 
 
 def signature(path: Path) -> str:
-    """What the first bytes say: gzip, zstd, parquet, or "" for anything that may be text. Raises InputError for what
-    cannot be read."""
+    """What the first bytes say: gzip, zstd, parquet, or "" for anything that may be text. Raises InputError for what cannot be read."""
     with path.open("rb") as stream:
         start = stream.read(8)
     if not start:
@@ -129,8 +125,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def chunks(path: Path, compression: str) -> Iterator[bytes]:
-    """The unpacked bytes of a file (compression: gzip, zstd or ""), in pieces of up to 1 MB. Raises InputError when
-    it is damaged."""
+    """The unpacked bytes of a file (compression: gzip, zstd or ""), in pieces of up to 1 MB. Raises InputError when it is damaged."""
     with path.open("rb") as stream, _explained(path):
         source = _unpacked(stream, compression)
         while chunk := source.read(CHUNK):
@@ -215,8 +210,7 @@ _NOT_UTF8 = "the line is not UTF-8; save the file as UTF-8 and load it again"
 
 
 def lines(path: Path, compression: str) -> Iterator[Line]:
-    """A text file's lines, whatever their ends (LF, CR LF, CR), without byte order mark. An overlong line is never
-    held in memory."""
+    """A text file's lines, whatever their ends (LF, CR LF, CR), without byte order mark. An overlong line is never held in memory."""
     rest = bytearray()
     dropping, start, after_return = False, True, False
     for piece in chunks(path, compression):

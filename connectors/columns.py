@@ -1,9 +1,7 @@
 """A file's columns as SQL expressions, found under whatever spelling the file uses, and read strictly.
 
-Every expression is NULL for "no value". What is written but cannot be read is NULL in the typed expression and not
-NULL in `text`,
-which is how `unreadable` finds it. Expressions hold on the rows of `connectors.files.scan` and on a session whose
-TimeZone is UTC.
+Every expression is NULL for "no value". What is written but cannot be read is NULL in the typed expression and not NULL in `text`, which is
+how `unreadable` finds it. Expressions hold on the rows of `connectors.files.scan` and on a session whose TimeZone is UTC.
 """
 
 from __future__ import annotations
@@ -18,8 +16,7 @@ from connectors.files import NULL_WORDS, SourceFile, quote_identifier, scan, sql
 from warehouse.errors import InputError
 
 EARLIEST = date(2006, 1, 1)
-"""No cloud bill and no model call is older; an earlier time is a mistake of the file (an epoch of 0, a misread year).
-"""
+"""No cloud bill and no model call is older; an earlier time is a mistake of the file (an epoch of 0, a misread year)."""
 
 _US_DATE = r"^\d{1,2}/\d{1,2}/(\d{2}|\d{4})( .*)?$"
 _US_FORMATS = [f"%m/%d/{year}{time}" for year in ("%y", "%Y") for time in ("", " %H:%M", " %H:%M:%S", " %I:%M %p")]
@@ -27,9 +24,7 @@ _ZONE = r"(Z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
 
 
 def normalised(name: str) -> str:
-    """A column name without case, underscores, blanks, hyphens and dots: BilledCost, billed_cost and "Billed Cost"
-    are one.
-    """
+    """A column name without case, underscores, blanks, hyphens and dots: BilledCost, billed_cost and "Billed Cost" are one."""
     return re.sub(r"[\s_.\-]+", "", name).lower()
 
 
@@ -101,9 +96,7 @@ class Columns:
         return f"(CASE WHEN trim({value}) NOT IN ({words}) THEN {value} END)"
 
     def decimal(self, *names: str, type: str = "DECIMAL(38,12)") -> str:
-        """The value as an exact number, read from its digits ("1.50", "35.2E-7"); NaN, Infinity and "1,5" cannot be
-        read.
-        """
+        """The value as an exact number, read from its digits ("1.50", "35.2E-7"); NaN, Infinity and "1,5" cannot be read."""
         return f"TRY_CAST({self.text(*names)} AS {type})"
 
     def integer(self, *names: str) -> str:
@@ -121,9 +114,9 @@ class Columns:
         return f"TRY_CAST({self.text(*names)} AS BOOLEAN)"
 
     def time(self, *names: str) -> str:
-        """The value as UTC TIMESTAMP: ISO 8601 with or without zone (without: UTC), US dates (4/1/25), seconds,
-        milliseconds or
-        microseconds since 1970."""
+        """The value as UTC TIMESTAMP: ISO 8601 with or without zone (without: UTC), US dates (4/1/25), seconds, milliseconds or
+        microseconds since 1970.
+        """
         return time_sql(self.text(*names))
 
     def day(self, zone: str, *names: str) -> str:

@@ -1,7 +1,7 @@
 """Delimited text, record by record: which dialect it is in, and which rows survive when some are broken.
 
-DuckDB reads the files; this module decides how, and rewrites a file with broken rows without them. A quote that is
-opened and never closed costs its own row, not the rows after it.
+DuckDB reads the files; this module decides how, and rewrites a file with broken rows without them. A quote that is opened and never closed
+costs its own row, not the rows after it.
 """
 
 from __future__ import annotations
@@ -61,8 +61,7 @@ class _Fields:
         self.is_open = False
 
     def feed(self, text: str) -> bool:
-        """Reads one more line. False when what follows a closing quote is no delimiter. `is_open` afterwards: it goes
-        on."""
+        """Reads one more line. False when what follows a closing quote is no delimiter. `is_open` afterwards: it goes on."""
         at, end = 0, len(text)
         while True:
             if not self.is_open:
@@ -132,9 +131,7 @@ def sniff(sample: Sequence[str]) -> Dialect:
 def read_records(lines: Iterable[Line], dialect: Dialect, width: int) -> Iterator[Record]:
     """All records after the header, good and bad, in file order. Blank lines are no records and not counted.
 
-    A record whose quote is not closed, or that swallowed lines which are rows themselves, is bad, and reading goes on
-    with its
-    second line.
+    A record whose quote is not closed, or that swallowed lines which are rows themselves, is bad, and reading goes on with its second line.
     """
     source, waiting = iter(lines), deque[Line]()
     parser = _Fields(dialect)
@@ -179,12 +176,10 @@ def read_records(lines: Iterable[Line], dialect: Dialect, width: int) -> Iterato
 def _close(
     parser: _Fields, following: Callable[[int], Line | None], taken: list[Line], width: int, length: int
 ) -> bool:
-    """Feeds further lines, collected in `taken`, until the open quote closes. False: it does not, or only after it
-    took in rows.
+    """Feeds further lines, collected in `taken`, until the open quote closes. False: it does not, or only after it took in rows.
 
-    Texts of several lines are legal, and so is a table inside a text; but where ten lines and more all have as many
-    fields as the
-    header, a quote was forgotten before them.
+    Texts of several lines are legal, and so is a table inside a text; but where ten lines and more all have as many fields as the header, a
+    quote was forgotten before them.
     """
     rows = 0
     while parser.is_open:
@@ -222,8 +217,7 @@ def _quote_fault(is_open: bool) -> str:
 
 
 def write_numbered(records: Iterable[Record], dialect: Dialect, out: TextIO) -> tuple[int, int, list[Reject]]:
-    """Writes the good records, each after its row number: (rows written, length of the longest in characters, what
-    was left out).
+    """Writes the good records, each after its row number: (rows written, length of the longest in characters, what was left out).
 
     The copy has the dialect's delimiter, doubles quotes inside quotes, has no header and ends lines with LF.
     """

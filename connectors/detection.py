@@ -14,9 +14,7 @@ from warehouse.errors import InputError
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: where its connector is (a module, or an object in one) and by which columns people recognise
-    it.
-    """
+    """A kind of file: where its connector is (a module, or an object in one) and by which columns people recognise it."""
 
     module: str
     telling: str
@@ -44,8 +42,7 @@ KINDS: dict[str, Kind] = {
     "prices": Kind("connectors.plain", "provider, model, token_class, amount, valid_from", "PRICES"),
     "fx": Kind("connectors.plain", "date, from_currency, to_currency, rate", "FX"),
 }
-"""All kinds that can be loaded. A source's own format is asked before the plain tables, whose names are common words.
-"""
+"""All kinds that can be loaded. A source's own format is asked before the plain tables, whose names are common words."""
 
 
 def connector_for(kind: str) -> Connector:

@@ -1,10 +1,8 @@
 """Files as they arrive: what is inside, whether it is whole, and how to read it with DuckDB.
 
-`expand` finds the files that a person means, `inspect` reads one once and says what it is, `scan` gives the DuckDB
-expression that
-reads its rows. Content decides, never the name. Rows that cannot be read are dropped one by one into
-`SourceFile.rejects`; the
-rest is read from a cleaned copy that remembers every row's number.
+`expand` finds the files that a person means, `inspect` reads one once and says what it is, `scan` gives the DuckDB expression that reads
+its rows. Content decides, never the name. Rows that cannot be read are dropped one by one into `SourceFile.rejects`; the rest is read from
+a cleaned copy that remembers every row's number.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ import codecs
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -23,9 +21,21 @@ from connectors.byte_stream import Survey
 from connectors.csv_records import Dialect
 from connectors.extraction import Reject
 from connectors.paths import expand, manifests
+from connectors.source_file import (
+    NULL_WORDS,
+    SourceFile,
+    checksum,
+    csv_rows,
+    json_rows,
+    path_literal,
+    quote_identifier,
+    scan,
+    sql_text,
+)
 from warehouse.errors import InputError
 
 __all__ = [
+    "NULL_WORDS",
     "SourceFile",
     "checksum",
     "expand",
@@ -37,78 +47,14 @@ __all__ = [
 ]
 
 HEAD_ROWS = 50
-NULL_WORDS = ("", "NULL", "null", "\\N")
-"""What stands for "no value" in a CSV file."""
-
 _MANY = 1_000_000
-_DEFAULT = Dialect()
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """A file that was looked at.
-
-    `path` is the file given; `readable` the file that DuckDB reads: the same, or a cleaned temporary copy. `format`
-    is csv, jsonl, json or
-    parquet, found from content. `columns` are the header's names as written (for JSON: the keys of the first object).
-    `head` holds
-    up to 50 first rows as dicts of raw values, for detection. `rejects` are lines that had to be dropped to make the
-    rest
-    readable. `checksum` is SHA-256 of the bytes on disk.
-
-    How to read it: `compression` (gzip, zstd or ""), `dialect` (CSV), `numbered` (a copy whose first column is the
-    row number in
-    the original), `layout` (JSON: lines, array or documents) and `longest` (longest row in bytes).
-    """
-
-    path: Path
-    readable: Path
-    format: str
-    columns: tuple[str, ...]
-    head: tuple[dict[str, object], ...]
-    checksum: str
-    size: int
-    rejects: tuple[Reject, ...] = ()
-    compression: str = ""
-    dialect: Dialect = _DEFAULT
-    numbered: bool = False
-    layout: str = "lines"
-    longest: int = 0
-
-    @property
-    def name(self) -> str:
-        """File name without its folder."""
-        return self.path.name
-
-    def has(self, *names: str) -> bool:
-        """Whether all these columns are in the header, whatever their case."""
-        present = {column.lower() for column in self.columns}
-        return all(name.lower() in present for name in names)
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def quote_identifier(name: str) -> str:
-    """A column or table name, quoted for SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def sql_text(value: str) -> str:
-    """A text literal, quoted for SQL."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def inspect(path: Path, scratch: Path) -> SourceFile:
-    """Reads a file once and says what it is. Cleaned or unpacked copies, where needed, are written into the folder
-    `scratch`.
+    """Reads a file once and says what it is. Cleaned or unpacked copies, where needed, are written into the folder `scratch`.
 
-    Raises InputError when the file as a whole cannot be used: missing, empty, truncated, damaged, not CSV, JSON or
-    Parquet, or
-    with two columns of the same name.
+    Raises InputError when the file as a whole cannot be used: missing, empty, truncated, damaged, not CSV, JSON or Parquet, or with two
+    columns of the same name.
     """
     path = Path(path)
     if not path.is_file():
@@ -169,7 +115,7 @@ def _inspect_parquet(path: Path, readable: Path, digest: str) -> SourceFile:
     with duckdb.connect() as connection:
         try:
             described = connection.execute(
-                f"DESCRIBE SELECT * FROM read_parquet({_literal(readable)}, hive_partitioning=false)"
+                f"DESCRIBE SELECT * FROM read_parquet({path_literal(readable)}, hive_partitioning=false)"
             ).fetchall()
             file = replace(file, columns=tuple(row[0] for row in described))
             _refuse_duplicates(file, [row[0] for row in described])
@@ -265,7 +211,7 @@ def _bad_records(file: SourceFile) -> list[Reject] | None:
     with duckdb.connect() as connection:
         try:
             rows = connection.execute(
-                f"SELECT _row, json IS NULL FROM {_json_rows(file)} "
+                f"SELECT _row, json IS NULL FROM {json_rows(file)} "
                 f"WHERE json IS NULL OR json_type(json) <> 'OBJECT' LIMIT {_MANY}"
             ).fetchall()
         except duckdb.Error:
@@ -294,77 +240,11 @@ def _text(file: SourceFile) -> Iterator[str]:
     yield decoder.decode(b"", final=True)
 
 
-def scan(file: SourceFile, columns: Sequence[str] | None = None) -> str:
-    """A DuckDB table expression with the file's rows: `_row` BIGINT (1 = first data row; blank lines are not
-    counted), and
-
-    * CSV: the header's columns, all VARCHAR, NULL where empty or one of `NULL_WORDS`;
-    * JSON: one column `json` (JSON), an object per row;
-    * Parquet: the file's columns in their types.
-
-    `columns` keeps only these (names as in `SourceFile.columns`). Numbers are right only while the connection keeps
-    insertion order
-    (DuckDB's default).
-    """
-    chosen = "*" if columns is None else ", ".join(["_row", *(quote_identifier(name) for name in columns)])
-    path = _literal(file.readable)
-    if file.format == "parquet":
-        clash = ' RENAME (_row AS "_row_2")' if file.has("_row") else ""
-        rows = f"SELECT file_row_number + 1 AS _row, * EXCLUDE (file_row_number){clash}"
-        return (
-            f"(SELECT {chosen} FROM ({rows} FROM read_parquet({path}, file_row_number=true, hive_partitioning=false)))"
-        )
-    if file.format == "csv":
-        rows = "SELECT * FROM" if file.numbered else "SELECT row_number() OVER () AS _row, * FROM"
-        return f"(SELECT {chosen} FROM ({rows} {_csv_rows(file)}))"
-    return f"(SELECT * FROM {_json_rows(file)} WHERE json IS NOT NULL AND json_type(json) = 'OBJECT')"
-
-
-def _csv_rows(file: SourceFile) -> str:
-    types = dict.fromkeys(file.columns, "VARCHAR")
-    if file.numbered:
-        types = {"_row": "BIGINT"} | types
-    listed = ", ".join(f"{sql_text(name)}: {sql_text(kind)}" for name, kind in types.items())
-    nulls = ", ".join(sql_text(word) for word in NULL_WORDS)
-    longest = max(2 << 20, file.longest + (1 << 16))
-    return (
-        f"read_csv({_literal(file.readable)}, auto_detect=false, hive_partitioning=false, header={str(not file.numbered).lower()}, "
-        f"columns={{{listed}}}, delim={sql_text(file.dialect.delimiter)}, "
-        f"quote='\"', escape={sql_text(file.dialect.escape)}, "
-        f"nullstr=[{nulls}], strict_mode=true, max_line_size={longest}, compression={_compression(file)})"
-    )
-
-
-def _json_rows(file: SourceFile) -> str:
-    path, compression = _literal(file.readable), _compression(file)
-    size = min(max(16 << 20, file.longest + (1 << 16)), json_records.LONGEST_DOCUMENT)
-    if file.numbered:
-        return (
-            f"read_csv({path}, auto_detect=false, hive_partitioning=false, header=false, columns={{'_row': 'BIGINT', 'json': 'JSON'}}, "
-            f"delim='\t', quote='', escape='', max_line_size={size}, compression={compression})"
-        )
-    if file.layout == "lines":
-        rows = f"read_ndjson_objects({path}, ignore_errors=true, maximum_object_size={size}, compression={compression}, hive_partitioning=false)"
-    else:
-        form = "array" if file.layout == "array" else "unstructured"
-        rows = f"read_json_objects({path}, format='{form}', maximum_object_size={size}, compression={compression}, hive_partitioning=false)"
-    return f"(SELECT row_number() OVER () AS _row, json FROM {rows})"
-
-
-def _literal(path: Path) -> str:
-    """The path for DuckDB, which would take *, ? and [ in it for a pattern, and read other files."""
-    return sql_text(re.sub(r"[*?\[]", r"[\g<0>]", str(path)))
-
-
-def _compression(file: SourceFile) -> str:
-    return sql_text(file.compression or "none")
-
-
 def _count(file: SourceFile) -> int | None:
     """How many rows DuckDB finds, None when it refuses the file."""
     with duckdb.connect() as connection:
         try:
-            row = connection.execute(f"SELECT count(*) FROM {_csv_rows(file)}").fetchone()
+            row = connection.execute(f"SELECT count(*) FROM {csv_rows(file)}").fetchone()
         except duckdb.Error:
             return None
     return int(row[0]) if row else None
@@ -383,9 +263,7 @@ def _may_have_swallowed(file: SourceFile) -> bool:
     )
     with duckdb.connect() as connection:
         try:
-            row = connection.execute(
-                f"SELECT true FROM {_csv_rows(file)} WHERE {' OR '.join(tests)} LIMIT 1"
-            ).fetchone()
+            row = connection.execute(f"SELECT true FROM {csv_rows(file)} WHERE {' OR '.join(tests)} LIMIT 1").fetchone()
         except duckdb.Error:
             return True
     return row is not None
@@ -411,8 +289,7 @@ def _refuse_duplicates(file: SourceFile, names: Sequence[str]) -> None:
 
 
 def _unique(header: Sequence[str], file: SourceFile) -> tuple[str, ...]:
-    """Names that SQL can tell apart: it ignores case, and so `Team` beside `team` becomes `Team_2`; an unnamed column
-    gets a name."""
+    """Names that SQL can tell apart: it ignores case, and so `Team` beside `team` becomes `Team_2`; an unnamed column gets a name."""
     _refuse_duplicates(file, header)
     taken, names = {"_row"}, []
     for position, name in enumerate(header, start=1):

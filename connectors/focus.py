@@ -1,10 +1,8 @@
 """Billing lines in FOCUS 1.0 to 1.4 (and the 1.5 draft's AI columns), from any provider, as CSV, JSON or Parquet.
 
-Real exports deviate from the specification; what can be understood without guessing is accepted: snake_case or oddly
-cased
-headers, literal NULL, US dates, times without zone (UTC), inclusive ends (…:59:59), missing columns. A row is refused
-for its
-money, currency or period only, never for a missing dimension.
+Real exports deviate from the specification; what can be understood without guessing is accepted: snake_case or oddly cased headers, literal
+NULL, US dates, times without zone (UTC), inclusive ends (…:59:59), missing columns. A row is refused for its money, currency or period
+only, never for a missing dimension.
 """
 
 from __future__ import annotations
@@ -50,15 +48,12 @@ def extract(
 ) -> Iterable[Extraction]:
     """The file's billing lines, amounts in their own currency.
 
-    Where EffectiveCost misses it stays unknown. ServiceProviderName and HostProviderName are filled from ProviderName
-    and
-    PublisherName (FOCUS 1.0 to 1.3). SkuPriceDetails' ModelId, TokenDirection and TokenCacheAction (FOCUS 1.5 draft)
-    fill
-    x_Model, x_TokenDirection and x_CacheAction. Columns that the table does not have are kept in x_Other.
+    Where EffectiveCost misses it stays unknown. ServiceProviderName and HostProviderName are filled from ProviderName and PublisherName
+    (FOCUS 1.0 to 1.3). SkuPriceDetails' ModelId, TokenDirection and TokenCacheAction (FOCUS 1.5 draft) fill x_Model, x_TokenDirection and
+    x_CacheAction. Columns that the table does not have are kept in x_Other.
 
-    Raises InputError when BilledCost or every period column misses, or when one billing account has two currencies
-    within one
-    billing period.
+    Raises InputError when BilledCost or every period column misses, or when one billing account has two currencies within one billing
+    period.
     """
     columns = Columns(connection, file)
     columns.require(["BilledCost"], ["ChargePeriodStart", "BillingPeriodStart"], kind="FOCUS")
@@ -204,18 +199,14 @@ def _exclusive(end: str) -> str:
 
 
 def _provider(columns: Columns) -> str:
-    """FOCUS 1.3's migration rule: who sells the service is the publisher where it differs from the provider, else the
-    provider.
-    """
+    """FOCUS 1.3's migration rule: who sells the service is the publisher where it differs from the provider, else the provider."""
     service, provider = columns.text("ServiceProviderName"), columns.text("ProviderName")
     publisher = columns.text("PublisherName")
     return f"coalesce({service}, CASE WHEN {publisher} <> {provider} THEN {publisher} END, {provider}, {publisher})"
 
 
 def _json_object(text: str) -> str:
-    """Tags as a JSON object: also the braceless `"k": "v"` of some exports; NULL when there are none or they are no
-    object.
-    """
+    """Tags as a JSON object: also the braceless `"k": "v"` of some exports; NULL when there are none or they are no object."""
     braced = f"concat('{{', {text}, '}}')"
     return (
         f"(CASE WHEN {text} IS NULL OR trim({text}) IN ('{{}}', '[]') THEN NULL "
@@ -236,9 +227,7 @@ def _action(value: str) -> str:
 
 
 def _refuse_mixed_currencies(connection: duckdb.DuckDBPyConnection, columns: Columns, query: str) -> None:
-    """One invoice has one currency: two within an account's billing period mean that files were glued together
-    wrongly.
-    """
+    """One invoice has one currency: two within an account's billing period mean that files were glued together wrongly."""
     file = columns.file
     account = "BillingAccountId" if columns.find("BillingAccountId") else "NULL"
     try:

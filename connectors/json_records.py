@@ -1,5 +1,4 @@
-"""JSON as it arrives: one object per line, arrays, pretty-printed or concatenated objects; and which records survive
-when some are broken."""
+"""JSON as it arrives: one object per line, arrays, pretty-printed or concatenated objects; and which records survive when some are broken."""
 
 from __future__ import annotations
 
@@ -67,8 +66,7 @@ def records_by_line(lines: Iterable[Line]) -> Iterator[tuple[int, str, str | Non
 
 
 def records_by_structure(pieces: Iterable[str]) -> Iterator[tuple[int, str, str | None]]:
-    """(row, text, fault) of every outermost object, arrays around them being ignored. Broken objects end where their
-    braces do."""
+    """(row, text, fault) of every outermost object, arrays around them being ignored. Broken objects end where their braces do."""
     buffer, row, at, depth, begin = "", 0, 0, 0, -1
     for piece in pieces:
         buffer = buffer[begin:] + piece if begin >= 0 else buffer[at:] + piece
@@ -125,8 +123,7 @@ def _encodes(text: str) -> bool:
 
 
 def write_numbered(records: Iterable[tuple[int, str, str | None]], out: TextIO) -> tuple[int, int, list[Reject]]:
-    """Writes lines of a row number, a tab and the record: (rows written, length of the longest in characters, what was left
-    out)."""
+    """Writes lines of a row number, a tab and the record: (rows written, length of the longest in characters, what was left out)."""
     kept, longest = 0, 0
     rejects: list[Reject] = []
     for row, text, fault in records:

@@ -16,12 +16,10 @@ _NO_DATA = {
 
 
 def expand(paths: Iterable[str | Path]) -> list[Path]:
-    """The data files that these files, folders (searched to the bottom) and globs name, each once, sorted within each
-    argument.
+    """The data files that these files, folders (searched to the bottom) and globs name, each once, sorted within each argument.
 
-    In folders and globs hidden files, manifests (see `manifests`) and what is plainly no data (documents, scripts,
-    empty
-    markers) are left out; a file named outright is always taken. Raises InputError when an argument names nothing.
+    In folders and globs hidden files, manifests (see `manifests`) and what is plainly no data (documents, scripts, empty markers) are left
+    out; a file named outright is always taken. Raises InputError when an argument names nothing.
     """
     found: dict[Path, None] = {}
     for argument in paths:
@@ -40,8 +38,7 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def manifests(paths: Iterable[str | Path]) -> list[Path]:
-    """The delivery manifests (`*manifest*.json`, files under `manifests/`) that lie in these folders or match these
-    globs, sorted."""
+    """The delivery manifests (`*manifest*.json`, files under `manifests/`) that lie in these folders or match these globs, sorted."""
     found: dict[Path, None] = {}
     for argument in paths:
         found.update(dict.fromkeys(file for file in _candidates(Path(argument)) if _is_manifest(file)))

@@ -1,10 +1,8 @@
 """Percall's own plain tables, for whatever has no connector: calls, activity, revenue, utilization, prices and fx.
 
-CSV, JSON or Parquet with the documented columns (docs/data-dictionary.md; a template per kind is in data/templates).
-Names may be
-in any case, with underscores, blanks or hyphens; common synonyms are known. Rows that cannot be right (negative
-tokens, NaN costs,
-impossible dates) are rejected one by one.
+CSV, JSON or Parquet with the documented columns (docs/data-dictionary.md; a template per kind is in data/templates). Names may be in any
+case, with underscores, blanks or hyphens; common synonyms are known. Rows that cannot be right (negative tokens, NaN costs, impossible
+dates) are rejected one by one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""The plain table of calls: one row per model call, with disjoint token classes found from totals where the file
-gives totals.
-"""
+"""The plain table of calls: one row per model call, with disjoint token classes found from totals where the file gives totals."""
 
 from __future__ import annotations
 
@@ -91,15 +89,11 @@ _FAULTS = (
 def query(columns: Columns, configuration: Configuration) -> str:
     """The extraction query.
 
-    `input_tokens` is all input (cache reads and writes, audio included), `uncached_input_tokens` the rest alone;
-    likewise
-    `completion_tokens` is all output and `output_tokens` that without reasoning and audio; `cache_write_tokens` are
-    all writes, those
-    not among `cache_write_1h_tokens` living five minutes. Where two figures contradict each other, or `total_tokens`
-    is not the sum,
-    the disjoint classes are kept and the row is flagged `token_total`. Without a call_id, equal rows get equal ids in
-    every load: a
-    hash of the row, and a number from the second equal row on.
+    `input_tokens` is all input (cache reads and writes, audio included), `uncached_input_tokens` the rest alone; likewise
+    `completion_tokens` is all output and `output_tokens` that without reasoning and audio; `cache_write_tokens` are all writes, those not
+    among `cache_write_1h_tokens` living five minutes. Where two figures contradict each other, or `total_tokens` is not the sum, the
+    disjoint classes are kept and the row is flagged `token_total`. Without a call_id, equal rows get equal ids in every load: a hash of the
+    row, and a number from the second equal row on.
     """
     values = parsed_fields(columns, FIELDS, configuration)
     read = ", ".join(f"{value} AS {quote_identifier(name)}" for name, value in values.items())

@@ -15,9 +15,8 @@ from warehouse.schema import CALL_MONEY, LINE_MONEY
 
 @dataclass(frozen=True)
 class Field:
-    """One column: its canonical name, how it is read (text, lower, currency, integer, double, boolean, money,
-    call_money, time,
-    open_time, day, list), its synonyms, whether a row needs it and the SQL that stands in where it misses.
+    """One column: its canonical name, how it is read (text, lower, currency, integer, double, boolean, money, call_money, time, open_time,
+    day, list), its synonyms, whether a row needs it and the SQL that stands in where it misses.
 
     A `lenient` field that cannot be read is unknown; any other rejects its row.
     """
@@ -123,9 +122,7 @@ def plain_query(
     faults: Sequence[Fault] = (),
     computed: Mapping[str, str] | None = None,
 ) -> str:
-    """The extraction query of a table whose columns are its fields (those named with an underscore only serve
-    `computed`).
-    """
+    """The extraction query of a table whose columns are its fields (those named with an underscore only serve `computed`)."""
     values = parsed_fields(columns, fields, configuration) | {"_file": sql_text(f"file {columns.file.name}")}
     read = ", ".join(f"{value} AS {quote_identifier(name)}" for name, value in values.items())
     results = {field.name: field.name for field in fields if not field.name.startswith("_")} | dict(computed or {})
