@@ -13,6 +13,7 @@ from analytics import formatting
 from pages import _draw as draw
 from pages import _periods
 
+FEWEST_FOR_A_LINE = 4
 MOST_MARKS = 40
 """With more periods the marks would touch each other and the line alone is drawn."""
 
@@ -59,8 +60,7 @@ def _figure(
     return {
         "data": [
             {
-                "type": "scatter",
-                "mode": "lines+markers" if len(periods) <= MOST_MARKS else "lines",
+                **_shape(len(periods)),
                 "name": unit,
                 "x": [day.isoformat() for day in periods],
                 "y": [None if value is None else float(value) for value in values],
@@ -69,9 +69,7 @@ def _figure(
                     for day, value in zip(periods, values, strict=True)
                 ],
                 "hovertemplate": "%{customdata[1]}<br>%{customdata[0]}<extra></extra>",
-                "line": {"color": colour, "width": 2},
-                "marker": {"color": colour, "size": 7},
-                "connectgaps": False,
+                "marker": {"color": colour},
             }
         ],
         "layout": {
@@ -81,7 +79,7 @@ def _figure(
             "hovermode": "x",
             "separators": ".,",
             "xaxis": {
-                "type": "date",
+                "type": "category" if len(periods) <= FEWEST_FOR_A_LINE else "date",
                 "showgrid": False,
                 "title": {"text": ""},
                 "tickmode": "array",
@@ -97,6 +95,18 @@ def _figure(
                 "automargin": True,
             },
         },
+    }
+
+
+def _shape(periods: int) -> dict[str, Any]:
+    """Bars for so few periods that a line would be a dot or two, else a line with gaps where nothing is known."""
+    if periods <= FEWEST_FOR_A_LINE:
+        return {"type": "bar", "width": None if periods > 1 else 0.2}
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if periods <= MOST_MARKS else "lines",
+        "line": {"width": 2},
+        "connectgaps": False,
     }
 
 

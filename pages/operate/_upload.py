@@ -14,7 +14,7 @@ from analytics import formatting
 from connectors.intake import FilePreview, load_paths, preview
 from pages import _draw as draw
 from pages import _states
-from pages._data import configuration, store_path
+from pages._data import configuration, has_data, store_path, warehouse
 from warehouse.load_report import LoadReport
 from warehouse.store import Store
 
@@ -57,6 +57,8 @@ def upload() -> None:
         key="upload_overlap",
         help="Compare: a newer version of a period replaces it, a further part is added, and what could be either is refused with a reason.",
     )
+    if has_data() and warehouse().is_demo:
+        st.caption("Your own data take the place of the demo company.")
     if st.button("Load", type="primary", icon=":material/upload:", key="upload_load"):
         _load(files, OVERLAP[overlap])
 
