@@ -11,6 +11,8 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import date
 
+import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
@@ -24,6 +26,7 @@ from analytics.simulators.rates_table import read_rates
 from analytics.simulators.situation import Situation
 from analytics.simulators.window import Window
 from analytics.simulators.workload import Workload
+from warehouse.errors import InputError
 from warehouse.reader import Warehouse
 
 CURRENCY = "USD"
@@ -38,15 +41,22 @@ def build_situation(
     Costs equal the ledger's, by category; with `as_logged` the calls cost exactly what the log says, and bills for models are left out.
     `book` prices changed calls from one book alone. Only amounts in USD take part; others are named in `notes`.
 
-    Raises InputError when no call passes the filters.
+    Without any call there are the cost lines alone, and a note. Raises InputError when there is neither.
     """
-    workload = build_workload(warehouse, filters, limit=limit)
-    window, notes = workload.window, []
+    workload = build_workload(warehouse, filters, limit=limit, may_be_empty=True)
+    window = workload.window
+    notes: list[str] = []
     lines, foreign = _resources(warehouse, filters, window)
     if not as_logged:
         workload, rest, others = _as_billed(warehouse, filters, workload)
         lines += rest
         foreign |= others
+    if not len(workload):
+        if not lines:
+            raise InputError(
+                "neither a call nor a cost of this period passes the filters: choose other days or fewer filters"
+            )
+        notes.append("No call of this period passes the filters: only levers on resources can act.")
     if foreign:
         notes.append(f"Amounts in {', '.join(sorted(foreign))} are left out: what-ifs reckon in USD.")
     if workload.is_sample:
@@ -74,7 +84,8 @@ def _resources(warehouse: Warehouse, filters: Filters, window: Window) -> tuple[
     rows = rows_of(
         warehouse,
         bill.group_by(
-            date=bill.date, category=bill.x_CostCategory, service=bill.ServiceName, resource=bill.ResourceId, provider=bill.provider,
+            date=bill.date, last=_last_day(bill), category=bill.x_CostCategory, service=bill.ServiceName,
+            resource=bill.ResourceId, provider=bill.provider,
             feature=bill.feature, currency=bill.BillingCurrency,
         ).agg(
             cost=amount.sum().cast("decimal(38, 12)"),
@@ -84,6 +95,13 @@ def _resources(warehouse: Warehouse, filters: Filters, window: Window) -> tuple[
     return _lines(rows, window, "resource"), {
         row["currency"] for row in rows if row["currency"] != CURRENCY and row["cost"]
     }
+
+
+def _last_day(bill: ir.Table) -> ir.DateValue:
+    """The last day that a line covers: a line for a month is spread over it, instead of being its first day's."""
+    end = bill.ChargePeriodEnd.fill_null(bill.ChargePeriodStart)
+    covers_days = end >= bill.ChargePeriodStart + ibis.interval(days=1)
+    return covers_days.ifelse((end - ibis.interval(microseconds=1)).date(), bill.date)
 
 
 def _as_billed(warehouse: Warehouse, filters: Filters, workload: Workload) -> tuple[Workload, list[CostLine], set[str]]:
@@ -139,7 +157,9 @@ def _lines(rows: list[dict], window: Window, kind: str) -> list[CostLine]:
             continue
         key = row["category"] or "Unclassified", row["service"], row["resource"], row["provider"], row["feature"]
         daily, hours = found.setdefault(key, (np.zeros(window.days), []))
-        daily[_place(row["date"], window)] += float(row["cost"])
+        first = _place(row["date"], window)
+        last = max(first, _place(row.get("last") or row["date"], window))
+        daily[first : last + 1] += float(row["cost"]) / (last + 1 - first)
         if row["hours"] is not None:
             hours.append(row["hours"])
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import ibis
@@ -15,7 +16,7 @@ from analytics.feature_detail import calls_between
 from analytics.filters import Filters
 from analytics.simulators.heavy_columns import KEYS, NUMBERS, Coded, HeavyColumns, Lists
 from analytics.simulators.sampling import calibrated, plan_sample
-from analytics.simulators.window import Window
+from analytics.simulators.window import EPOCH, Window
 from analytics.simulators.workload import CODED, Workload
 from analytics.totals import filtered_calls
 from warehouse.errors import InputError, StoreError
@@ -43,7 +44,12 @@ KIND = (
 
 
 def build_workload(
-    warehouse: Warehouse, filters: Filters, *, columns: tuple[str, ...] = (), limit: int = LIMIT
+    warehouse: Warehouse,
+    filters: Filters,
+    *,
+    columns: tuple[str, ...] = (),
+    limit: int = LIMIT,
+    may_be_empty: bool = False,
 ) -> Workload:
     """The calls of the period that pass the filters, in order of time.
 
@@ -52,12 +58,12 @@ def build_workload(
     cost are exact per stratum; what a lever changes in them has the error `Workload.sampling_error`.
 
     A filter on the service means the model, one on the currency leaves USD: calls have no others. Raises InputError when no call passes the
-    filters.
+    filters, unless the workload `may_be_empty`.
     """
     filters = call_filters(filters)
     counted = filtered_calls(warehouse, filters)
     population = int(warehouse.row(counted.agg(calls=counted.calls.sum().fill_null(0)))["calls"])
-    if not population:
+    if not population and not may_be_empty:
         raise InputError("no call of this period passes the filters: choose other days or fewer filters")
     sampling = plan_sample(warehouse, counted, limit) if population > limit else None
     calls = calls_between(warehouse, filters)
@@ -86,10 +92,14 @@ def call_filters(filters: Filters) -> Filters:
 
 def _window(warehouse: Warehouse, filters: Filters) -> Window:
     """The period, without days before the first and after the last of all data: they would thin out the month."""
-    span = warehouse.span()
-    first, last = filters.start, filters.end
-    if span is not None:
-        first, last = max(first, span[0]), min(last, span[1])
+    days, lines = warehouse.table("calls_daily"), warehouse.table("charges_daily")
+    whole = warehouse.row(days.agg(first=days.date.min(), last=days.date.max()))
+    billed = warehouse.row(lines.agg(first=lines.date.min(), last=ibis.greatest(lines.date, lines.covered_to).max()))
+    known = [row for row in (whole, billed) if row["first"] is not None]
+    first = max([filters.start, *([min(row["first"] for row in known)] if known else [])])
+    last = min([filters.end, *([max(row["last"] for row in known)] if known else [])])
+    if last < first:
+        first, last = filters.start, filters.end
     return Window(first, last, warehouse.configuration.reporting_time_zone)
 
 
@@ -132,7 +142,7 @@ def _workload(
         if needed not in names["processing"]:
             names["processing"] = (*names["processing"], needed)
     coded: dict[str, Any] = {name: np.array([_code(row, name, names[name]) for row in kinds]) for name in CODED}
-    hits = np.array([bool(row["cache_hit"]) for row in kinds])
+    hits = np.array([bool(row["cache_hit"]) for row in kinds], dtype=bool)
     user = pc.dictionary_encode(table["user"]).combine_chunks().indices.fill_null(-1).to_numpy(zero_copy_only=False)
     started_at = column("started_at", "int64")
     no_tokens = np.broadcast_to(np.int32(0), size)
@@ -233,6 +243,24 @@ class _Loader:
         encoded = pc.dictionary_encode(column).combine_chunks()
         codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
         return Coded(self._ordered(codes), tuple(encoded.dictionary.to_pylist()))
+
+    def call_ids(self, places: NDArray[np.int64]) -> list[str | None]:
+        """Looked up by time; calls of the same microsecond are told apart by their order, which is the order of the workload."""
+        started = self._ordered(self._started)
+        wanted = started[places]
+        moments = [EPOCH + timedelta(microseconds=int(time)) for time in np.unique(wanted)]
+        if not moments:
+            return []
+        calls = self._calls.filter(self._calls.started_at.isin(moments))
+        found: dict[int, list[str]] = {}
+        for row in self._warehouse.arrow(calls.select("started_at", "call_id")).to_pylist():
+            found.setdefault((row["started_at"] - EPOCH) // timedelta(microseconds=1), []).append(row["call_id"])
+        first = np.searchsorted(started, wanted, side="left")
+        ids = [
+            (found.get(int(time), []), int(place - start))
+            for time, place, start in zip(wanted, places, first, strict=True)
+        ]
+        return [same[position] if position < len(same) else None for same, position in ids]
 
     def _expression(self, name: str) -> tuple[ir.Table, ir.Value]:
         calls = self._calls

@@ -11,7 +11,7 @@ from analytics.simulators.workload import Workload
 
 LIMIT = 100
 COLUMNS = (
-    "call", "started_at", "feature", "user_tier", "change", "model", "model_after", "processing", "processing_after",
+    "call", "call_id", "started_at", "feature", "user_tier", "change", "model", "model_after", "processing", "processing_after",
     "input_tokens", "input_tokens_after", "output_tokens", "output_tokens_after", "cost", "cost_after", "saving",
 )  # fmt: skip
 
@@ -19,9 +19,9 @@ COLUMNS = (
 def changed_calls(before: Workload, after: Workload, limit: int = LIMIT) -> pd.DataFrame:
     """The calls that differ between two states of the same calls, those with the largest change of cost first, at most `limit`.
 
-    Columns: call (place in the workload, for `Workload.heavy`), started_at (UTC), feature, user_tier (None: not said), change ("not made", or what
-    differs), model, processing, tokens before and after, cost before and after in USD as logged and as simulated (overheads included), saving (its
-    difference; None where the cost is not known).
+    Columns: call (place in the workload, for `Workload.heavy`), call_id (as the source wrote it), started_at (UTC), feature, user_tier (None: not
+    said), change ("not made", or what differs), model, processing, tokens before and after, cost before and after in USD as logged and as
+    simulated (overheads included), saving (the difference; None where the cost is not known).
     """
     places = np.flatnonzero(after.changed_since(before))
     cost, cost_after = _with_overheads(before)[places], _with_overheads(after)[places]
@@ -30,10 +30,10 @@ def changed_calls(before: Workload, after: Workload, limit: int = LIMIT) -> pd.D
     if len(places) > limit:
         keep = np.argpartition(-size, limit)[:limit]
         places, cost, cost_after, saving, size = (values[keep] for values in (places, cost, cost_after, saving, size))
-    rows = [
-        _row(before, after, int(places[at]), float(cost[at]), float(cost_after[at]))
-        for at in np.lexsort((places, -size))
-    ]
+    order = np.lexsort((places, -size))
+    rows = [_row(before, after, int(places[at]), float(cost[at]), float(cost_after[at])) for at in order]
+    for row, call_id in zip(rows, before.heavy.call_ids(places[order]), strict=True):
+        row["call_id"] = call_id
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
 
 

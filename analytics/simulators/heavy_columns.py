@@ -48,6 +48,9 @@ class Lists:
 class Loader(Protocol):
     """Where heavy columns come from."""
 
+    def call_ids(self, places: NDArray[np.int64]) -> list[str | None]:
+        """The ids of a few calls."""
+
     def __call__(self, name: str) -> Any:
         """The column of this name: an array, `Coded` or `Lists`. Raises KeyError when there is no such column."""
 
@@ -83,9 +86,15 @@ class HeavyColumns:
         """The normalised prompt texts that the owner chose to keep: codes into the distinct texts."""
         return self._get("text", ("text",), lambda: Coded(np.full(self._size, -1, dtype=np.int32), ()))
 
+    def call_ids(self, places: NDArray[np.int64]) -> list[str | None]:
+        """The ids, as the source wrote them, of the calls at these few places; None where not known."""
+        return self._loader.call_ids(places) if self._loader else [None] * len(places)
+
     def _get(self, name: str, known: tuple[str, ...], nothing: Callable[[], Any]) -> Any:
         if name not in known:
             raise KeyError(name)
+        if name in self._found:  # what is there is never waited for
+            return self._found[name]
         with self._lock:
             if name not in self._found:
                 self._found[name] = self._loader(name) if self._loader else nothing()

@@ -54,7 +54,7 @@ class Lever(Protocol):
         """The situation as it would have been. Raises InputError when the lever cannot act on it, in a sentence."""
 
     def touches(self, situation: Situation) -> NDArray[np.bool_]:
-        """Mask of the calls that it may change; all others stay as they are."""
+        """Mask of the calls that it may change; all others stay as they are. A lever on resources alone answers False everywhere."""
 
     def assumptions(self) -> list[str]:
         """What is assumed, in sentences."""

@@ -31,17 +31,27 @@ class Memo:
     def __init__(self, size: int = 64) -> None:
         self._size = size
         self._values: OrderedDict[Hashable, Any] = OrderedDict()
-        self._lock = threading.RLock()
+        self._making: dict[Hashable, threading.Lock] = {}
+        self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Result]) -> Result:
-        """The value of this key, made by `make` when it is not there yet."""
+        """The value of this key, made by `make` when it is not there yet: once, while others who want it wait and all others go on."""
         with self._lock:
-            if key not in self._values:
-                self._values[key] = make()
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                if key in self._values:
+                    return self._values[key]
+            value = make()
+            with self._lock:
+                self._values[key] = value
+                self._making.pop(key, None)
                 while len(self._values) > self._size:
                     self._values.popitem(last=False)
-            self._values.move_to_end(key)
-            return self._values[key]
+            return value
 
 
 @dataclass(frozen=True, eq=False)

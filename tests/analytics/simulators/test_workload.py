@@ -18,6 +18,8 @@ from analytics.simulators.build_situation import build_situation
 from analytics.simulators.build_workload import build_workload
 from analytics.simulators.infrastructure import CostLine, Infrastructure
 from analytics.simulators.rates_table import rates_from_rows, with_price
+from analytics.simulators.scenario import Scenario
+from analytics.simulators.situation import Memo
 from analytics.simulators.window import Window
 from analytics.simulators.workload import Workload
 from analytics.totals import totals
@@ -27,6 +29,8 @@ from tests.analytics.simulators.made import (
     OTHER,
     PRICES,
     SMALL,
+    Cap,
+    Resource,
     call,
     price_rows,
     rates_of,
@@ -245,6 +249,33 @@ def test_the_situation_costs_what_the_ledger_says() -> None:
     assert round(Decimal(situation.total()), 9) == usd["ledger_cost"]
     logged = build_situation(house, MARCH, as_logged=True)
     assert logged.costs() == pytest.approx({"LLM API": 10, "GPU inference": 5})
+
+
+def test_bills_without_any_call_can_be_simulated() -> None:
+    gpu = facts.charge("2026-03-01", "310", days=31, x_CostCategory="GPU inference", ServiceName="Compute")
+    house = warehouse([], [gpu, facts.charge("2026-03-01", "62", days=31)])
+    situation = build_situation(house, MARCH)
+    line = situation.infrastructure.matching("GPU inference")[0]
+    assert line.daily == pytest.approx(np.full(31, 10.0))  # a line for a month is no spike on its first day
+    fall = Scenario("", (Resource(part=0.5), Cap(3))).run(situation, draws=20)
+    assert fall.steps[0].added_range.width == pytest.approx(0, abs=1e-9)
+    assert (fall.today, fall.end) == (Decimal("372.00"), Decimal("217.00"))
+    assert any("No call" in note for note in fall.notes)
+    with pytest.raises(InputError, match="neither a call nor a cost"):
+        build_situation(house, MARCH.only("feature", "nothing"))
+
+
+def test_evidence_names_the_calls() -> None:
+    """Calls of the same microsecond included: told apart by their order."""
+    made = [
+        facts.call(f"2026-03-{day:02d}", "1", clock=clock, call_id=f"{day}-{n}", output_tokens=n, model="big")
+        for day in (5, 3)
+        for n, clock in ((100, "10:00"), (900, "12:00"), (800, "12:00"), (700, "12:00"))
+    ]
+    found = Scenario("", (Cap(50),)).run(build_situation(warehouse(made), MARCH), draws=20).evidence(0)
+    assert sorted(found["call_id"]) == sorted(row["call_id"] for row in made)
+    for call_id, tokens in zip(found["call_id"], found["output_tokens"], strict=True):
+        assert call_id.endswith(f"-{tokens}")
 
 
 def test_without_a_bill_the_calls_are_the_ledger() -> None:
@@ -490,6 +521,28 @@ def test_a_sample_counts_and_costs_the_whole_and_knows_its_error() -> None:
     assert abs(estimate - truth) < 4 * error
     assert whole.sampling_error(saved(whole)) == 0
     assert sample.sampling_error(sample.spent()) == pytest.approx(0, abs=1e-9)
+
+
+# What is computed once
+
+
+def test_a_memo_makes_each_value_once_and_forgets_the_oldest() -> None:
+    memo, made = Memo(size=2), []
+
+    def value(key: str) -> str:
+        return memo.get(key, lambda: made.append(key) or key.upper())
+
+    assert [value(key) for key in "abab"] == ["A", "B", "A", "B"]
+    assert made == ["a", "b"]
+    value("a"), value("c"), value("a"), value("b")
+    assert made == ["a", "b", "c", "b"]
+
+
+def test_a_value_that_could_not_be_made_is_made_again() -> None:
+    memo = Memo()
+    with pytest.raises(ZeroDivisionError):
+        memo.get("x", lambda: 1 / 0)
+    assert memo.get("x", lambda: 2.0) == 2.0
 
 
 # Cost lines
