@@ -54,9 +54,6 @@ def what_changed(filters: Filters, found: Overview, by: str, currency: str) -> N
         f"What changed, by {by}",
         f"{found.period} against {found.previous_period}, {filters.basis} cost, {currency}; rows sum to the whole difference",
     )
-    if frame.empty:
-        st.caption(draw.plain(f"The data do not reach back to {found.previous_period}, so nothing is compared."))
-        return
     shown = frame.assign(name=named(frame["name"], frame["kind"]))
     draw.table(
         shown,
@@ -122,11 +119,17 @@ def page() -> None:
         grain=filters.grain,
         currency=currency,
     )
-    left, right = st.columns(2, gap="medium")
-    with left:
-        what_changed(filters, found, "category", currency)
-    with right:
-        what_changed(filters, found, "feature", currency)
+    if found.previous_total is None:
+        draw.section("What changed")
+        st.caption(
+            draw.plain(f"The data do not reach back to the start of {found.previous_period}, so nothing is compared.")
+        )
+    else:
+        left, right = st.columns(2, gap="medium")
+        with left:
+            what_changed(filters, found, "category", currency)
+        with right:
+            what_changed(filters, found, "feature", currency)
     frame = answer(features, filters)
     if not frame.empty:
         top_features(filters, frame, currency)
