@@ -235,7 +235,8 @@ def canonical_calls(relation: str, configuration: Configuration, names: Mapping[
                 ELSE call_key END AS call_id
          , started AS started_at
          , coalesce(CASE WHEN ended >= started THEN (epoch_us(ended) - epoch_us(started)) / 1000.0 END, latency_given_ms) AS latency_ms
-         , coalesce(CASE WHEN first_token >= started AND first_token IS DISTINCT FROM ended THEN (epoch_us(first_token) - epoch_us(started)) / 1000.0 END, first_token_given_ms)
+         , coalesce(CASE WHEN first_token >= started AND first_token IS DISTINCT FROM ended
+                         THEN (epoch_us(first_token) - epoch_us(started)) / 1000.0 END, first_token_given_ms)
            AS time_to_first_token_ms
          , {", ".join(DIMENSIONS)}, {labels.value()} AS labels
          , coalesce(user_id, found_user) AS user_id, coalesce(session_id, found_session) AS session_id, trace_id
