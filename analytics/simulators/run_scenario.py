@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analytics.frames import frame_of
 from analytics.simulators.bootstrap import CONFIDENCE, DRAWS, SEED, Range, intervals, user_groups
 from analytics.simulators.evidence import changed_calls
 from analytics.simulators.lever import Lever
@@ -128,8 +129,11 @@ def _step(lever: Lever, states: tuple[Situation, Situation], alone: Decimal, add
 
 
 def _by_feature(states: list[Situation]) -> pd.DataFrame:
-    """Columns: feature (None: names none), calls, calls_after, cost, cost_after, saving: USD per month of calls and of lines tagged with the feature;
-    the last row, kind "shared", is what no feature stands on: it names none either."""
+    """Cost by feature, without and with all levers, USD per month: calls, and cost lines that are tagged with the feature.
+
+    Columns: feature, kind, calls, calls_after (weighted, of the window), cost, cost_after, saving. kind: "feature", "untagged" (calls that name
+    none), and, last, "shared" (cost lines that name none).
+    """
     first, last = states[0], states[-1]
     scale = first.window.scale_to_month
     rows: list[tuple[Any, ...]] = []
@@ -147,8 +151,9 @@ def _by_feature(states: list[Situation]) -> pd.DataFrame:
         rows.append((feature, "feature" if feature else "untagged", *(c.get(feature, 0.0) for c in counts), *own))
     rows.sort(key=lambda row: -row[4])
     rows.append((None, "shared", 0.0, 0.0, *(found.get(None, 0.0) for found in tagged)))
-    frame = pd.DataFrame(rows, columns=["feature", "kind", "calls", "calls_after", "cost", "cost_after"])
-    for name in ("cost", "cost_after"):
-        frame[name] = pd.Series([cents(value * scale) for value in frame[name]], dtype=object)
-    frame["saving"] = pd.Series([a - b for a, b in zip(frame["cost"], frame["cost_after"], strict=True)], dtype=object)
-    return frame
+    names = ("feature", "kind", "calls", "calls_after", "cost", "cost_after")
+    records = [dict(zip(names, row, strict=True)) for row in rows]
+    for record in records:
+        record["cost"], record["cost_after"] = (cents(record[name] * scale) for name in ("cost", "cost_after"))
+        record["saving"] = record["cost"] - record["cost_after"]
+    return frame_of(records, (*names, "saving"))

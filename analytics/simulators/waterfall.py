@@ -49,6 +49,16 @@ class Step:
         """USD per month after this lever."""
         return sum(self.costs.values(), Decimal(0))
 
+    @property
+    def added_low(self) -> Decimal:
+        """Lower end of the range of `added`, in cents; never above it."""
+        return min(cents(self.added_range.low), self.added)
+
+    @property
+    def added_high(self) -> Decimal:
+        """Upper end of the range of `added`, in cents; never below it."""
+        return max(cents(self.added_range.high), self.added)
+
 
 @dataclass(frozen=True)
 class Waterfall:
@@ -87,6 +97,16 @@ class Waterfall:
         return self.today - self.end
 
     @property
+    def saving_low(self) -> Decimal:
+        """Lower end of the range of `saving`, in cents."""
+        return min(cents(self.saving_range.low), self.saving)
+
+    @property
+    def saving_high(self) -> Decimal:
+        """Upper end of the range of `saving`, in cents."""
+        return max(cents(self.saving_range.high), self.saving)
+
+    @property
     def alone_sum(self) -> Decimal:
         """The savings of each lever as the only one, added up: what the scenario does not save."""
         return sum((step.alone for step in self.steps), Decimal(0))
@@ -120,8 +140,8 @@ class Waterfall:
             "title": step.lever.title if step else "Today",
             "total": sum(costs.values(), Decimal(0)),
             "added": step.added if step else None,
-            "added_low": cents(step.added_range.low) if step else None,
-            "added_high": cents(step.added_range.high) if step else None,
+            "added_low": step.added_low if step else None,
+            "added_high": step.added_high if step else None,
             "alone": step.alone if step else None,
             "interaction": step.added - step.alone if step else None,
             "touched_calls": step.touched if step else None,
@@ -148,8 +168,8 @@ class Waterfall:
                     "total": str(step.total),
                     "by_category": _words(step.costs),
                     "added": str(step.added),
-                    "added_low": str(cents(step.added_range.low)),
-                    "added_high": str(cents(step.added_range.high)),
+                    "added_low": str(step.added_low),
+                    "added_high": str(step.added_high),
                     "alone": str(step.alone),
                     "touched_calls": step.touched,
                     "changed_calls": step.changed,
@@ -161,8 +181,8 @@ class Waterfall:
             ],
             "end": {"total": str(self.end), "by_category": _words(self.end_costs)},
             "saving": str(self.saving),
-            "saving_low": str(cents(self.saving_range.low)),
-            "saving_high": str(cents(self.saving_range.high)),
+            "saving_low": str(self.saving_low),
+            "saving_high": str(self.saving_high),
             "saving_share": float(self.saving / self.today) if self.today else None,
             "alone_sum": str(self.alone_sum),
             "interaction": str(self.interaction),

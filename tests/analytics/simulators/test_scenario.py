@@ -103,6 +103,8 @@ def test_the_waterfall_telescopes_to_the_cent(made: list[dict[str, Any]], chosen
     for step in fall.steps:
         assert step.added_range.low <= step.added_range.point <= step.added_range.high
         assert abs(Decimal(step.added_range.point) - step.added) < Decimal("0.04")
+        assert step.added_low <= step.added <= step.added_high
+    assert fall.saving_low <= fall.saving <= fall.saving_high
     assert fall.saving_range.low <= fall.saving_range.point <= fall.saving_range.high
     frame = fall.frame()
     assert frame["total"].iloc[-1] == fall.end

@@ -469,6 +469,13 @@ def test_draws_are_even_and_belong_to_the_call() -> None:
     assert abs(np.corrcoef(draws, workload.draws(1))[0, 1]) < 0.03
     half = workload_of([call(n % 28, second=n) for n in range(0, 20_000, 2)])
     assert set(half.draws().tolist()) <= set(draws.tolist())
+    assert changed(half, output_tokens=1, uncached_input_tokens=5).draws().tolist() == half.draws().tolist()
+
+
+def test_calls_of_the_same_moment_have_draws_of_their_own() -> None:
+    draws = workload_of([call(0, second=n // 100) for n in range(1000)]).draws()
+    assert len(set(draws.tolist())) == 1000
+    assert 0.45 < draws.mean() < 0.55
 
 
 def sampled(limit: int) -> tuple[Workload, Workload]:
