@@ -145,7 +145,12 @@ def _labels(configuration: Configuration) -> Labels:
         objects=("marked_metadata", "trace_metadata", "requester_metadata", "own_labels"),
         tags="tags",
         known_keys=sorted(known),
-        more={"observation_id": "observation_id", "trace_name": "trace_name"},
+        more={
+            "observation_id": "observation_id",
+            # scores speak of the tracing tool's trace, which a gateway's own log of the same call does not know
+            "observation_trace_id": "CASE WHEN observation_id IS NOT NULL THEN trace_id END",
+            "trace_name": "trace_name",
+        },
     )
 
 

@@ -18,7 +18,7 @@ so that two sources with the same id mean the same call."""
 
 FILLED = (
     "project", "feature", "team", "env", "user_tier", "user_id", "session_id", "trace_id", "billing_account_id", "prompt_name",
-    "prompt_version", "prefix_blocks", "input_hash", "max_tokens", "finish_reason", "converted", "revenue", "labels",
+    "prompt_version", "prefix_blocks", "input_hash", "max_tokens", "finish_reason", "converted", "revenue",
 )  # fmt: skip
 
 
@@ -58,10 +58,13 @@ def merge_calls(connection: duckdb.DuckDBPyConnection, table: str) -> int:
         f"OVER (PARTITION BY {call_key()} ORDER BY {_rank()} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
     )
     filled = ", ".join(f"first_value({name} IGNORE NULLS) {window} AS {name}" for name in FILLED)
+    nothing = "CAST(MAP {} AS MAP(VARCHAR, VARCHAR))"
+    labels = ", ".join(f"coalesce({which}_value(labels) {window}, {nothing})" for which in ("last", "first"))
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE winners AS
             SELECT * EXCLUDE (_position) FROM (
-                SELECT * REPLACE ({filled}), row_number() OVER (PARTITION BY {call_key()} ORDER BY {_rank()}) AS _position
+                SELECT * REPLACE ({filled}, map_concat({labels}) AS labels),
+                       row_number() OVER (PARTITION BY {call_key()} ORDER BY {_rank()}) AS _position
                 FROM {table} WHERE {call_key()} IN (SELECT call_key FROM repeated)
             ) WHERE _position = 1"""
     )
@@ -93,9 +96,9 @@ def apply_scores(connection: duckdb.DuckDBPyConnection, calls: str, scores: str)
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE scored AS
             WITH first_of_trace AS (
-                SELECT trace_id, arg_min(call_id, (started_at, call_id)) AS call_id,
-                       arg_min(source, (started_at, call_id)) AS source
-                FROM {calls} WHERE trace_id IS NOT NULL AND status IS DISTINCT FROM 'failure' GROUP BY 1
+                SELECT coalesce(labels['observation_trace_id'], trace_id) AS trace_id,
+                       arg_min(call_id, (started_at, call_id)) AS call_id, arg_min(source, (started_at, call_id)) AS source
+                FROM {calls} WHERE status IS DISTINCT FROM 'failure' GROUP BY 1
             ), observed AS (
                 SELECT labels['observation_id'] AS observation_id, any_value(call_id) AS call_id, any_value(source) AS source
                 FROM {calls} WHERE labels['observation_id'] IS NOT NULL GROUP BY 1

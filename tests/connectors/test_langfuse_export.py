@@ -219,7 +219,7 @@ def test_encoded_metadata_dotted_values_and_empty_texts(load: Load) -> None:
     )
     assert (row["user_tier"], row["user_id"], row["session_id"], row["env"]) == (None, None, None, None)
     assert (row["prompt_name"], row["prompt_version"]) == ("greeting", "3")
-    assert row["labels"] == {"plan": "gold", "observation_id": "o1"}
+    assert row["labels"] == {"plan": "gold", "observation_id": "o1", "observation_trace_id": "t1"}
 
 
 @pytest.mark.parametrize(
