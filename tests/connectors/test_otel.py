@@ -138,7 +138,12 @@ def test_dimensions_from_span_and_resource(load: Load) -> None:
     assert (row["feature"], row["project"], row["team"], row["env"], row["user_tier"]) == (
         "search", "assistant", "growth", "staging", None,
     )  # fmt: skip
-    assert row["labels"] == {"plan": "gold", "service.name": "api", "observation_id": "s1"}
+    assert row["labels"] == {
+        "plan": "gold",
+        "service.name": "api",
+        "observation_id": "s1",
+        "observation_trace_id": "t1",
+    }
 
 
 def test_spans_that_are_no_calls_and_wrappers(load: Load) -> None:
