@@ -20,6 +20,9 @@ from pages import _draw as draw
 from pages._data import answer, configuration
 from pages._filters import current, describe
 
+NOT_NAMED = "(not named)"
+"""For billing lines that name no resource, service or account."""
+
 LEVELS = {"Category": "category", "Service": "service", "Account": "account", "Resource": "resource"}
 
 
@@ -68,9 +71,12 @@ def by_level(filters: Filters, currency: str) -> None:
     )
     level = LEVELS.get(str(chosen), "category")
     frame = answer(charge_sums, filters, (level,)) if level != "resource" else answer(charges, filters)
-    frame = frame.assign(state=["● final" if final else "◐ provisional" for final in frame["is_final"]])
+    shown = frame.assign(
+        state=["● final" if final else "◐ provisional" for final in frame["is_final"]],
+        **{level: frame[level].fillna(NOT_NAMED)},
+    )
     columns = {
-        level: draw.Column(str(chosen), "tag", pinned=True),
+        level: draw.Column(str(chosen), pinned=True),
         **({"account_name": draw.Column("Name")} if level == "account" else {}),
         **({"service": draw.Column("Service"), "account": draw.Column("Account")} if level == "resource" else {}),
         "currency": draw.Column("Currency"),
@@ -84,10 +90,10 @@ def by_level(filters: Filters, currency: str) -> None:
     }
     narrows = level in ("category", "service")
     selected = draw.table(
-        frame,
+        shown,
         columns,
         key=f"bill_{level}",
-        export=frame.drop(columns="state"),
+        export=frame,
         export_name=f"charges-by-{level}-{filters.start}-{filters.end}",
         select="single-row" if narrows else None,
     )
@@ -105,7 +111,7 @@ def resources(filters: Filters, level: str, value: str, currency: str) -> None:
     frame = answer(charges, filters.only(level, value))
     draw.section(f"Resources of {value}", f"All cost bases, {currency}")
     columns = {
-        "resource": draw.Column("Resource", "tag", pinned=True),
+        "resource": draw.Column("Resource", pinned=True),
         "resource_name": draw.Column("Name"),
         "service": draw.Column("Service"),
         "account": draw.Column("Account"),
@@ -116,7 +122,7 @@ def resources(filters: Filters, level: str, value: str, currency: str) -> None:
         "lines": draw.Column("Lines", "count"),
     }
     draw.table(
-        frame,
+        frame.assign(resource=frame["resource"].fillna(NOT_NAMED)),
         columns,
         key="bill_resources",
         export=frame,
@@ -134,7 +140,7 @@ def commitments(filters: Filters) -> None:
         return
     currency = str(frame["currency"].iloc[0])
     columns = {
-        "commitment": draw.Column("Commitment", "tag", pinned=True),
+        "commitment": draw.Column("Commitment", pinned=True),
         "name": draw.Column("Name"),
         "type": draw.Column("Type"),
         "currency": draw.Column("Currency"),

@@ -10,7 +10,7 @@ import streamlit as st
 from analytics import formatting
 from analytics.filters import Filters
 from analytics.margins import MarginSummary, margins, summary
-from analytics.period_names import during, name
+from analytics.period_names import during, is_calendar_month, name
 from analytics.unit_economics import unit_economics, whole_period
 from pages import _draw as draw
 from pages._data import answer, configuration, span
@@ -60,8 +60,10 @@ UNDECIDED = "– no verdict"
 def sentence(filters: Filters, now: dict[str, Any]) -> str:
     """The page's answer: what an active user costs, and whether revenue covers the cost."""
     currency = now["currency"] or configuration().reporting_currency
-    if now["cost_per_average_dau"] is not None:
+    if now["cost_per_average_dau"] is not None and is_calendar_month(filters):
         text = f"A daily active user cost {formatting.money(now['cost_per_average_dau'], currency)} {during(filters)}"
+    elif now["cost_per_dau"] is not None:
+        text = f"An active user cost {formatting.money(now['cost_per_dau'], currency)} a day {during(filters)}"
     elif now["cost_per_call"] is not None:
         text = f"A call cost {formatting.money(now['cost_per_call'], currency)} {during(filters)}; active users are not known"
     else:
@@ -80,7 +82,7 @@ def metrics(filters: Filters, now: dict[str, Any], before: dict[str, Any]) -> No
     draw.metric_row(
         [
             draw.Metric(
-                unit.label,
+                "Per distinct user" if unit.column == "cost_per_mau" and not is_calendar_month(filters) else unit.label,
                 formatting.money(now[unit.column], currency),
                 now[unit.column],
                 before.get(unit.column),
@@ -199,8 +201,8 @@ def page() -> None:
     filters = current()
     net_of_credits = bool(st.session_state.get("net_of_credits", False))
     now = answer(whole_period, filters, net_of_credits)
-    if not now:
-        draw.empty_result("calls, charges or users")
+    if not now or (now["cost"] is None and now["revenue"] is None and not now["calls"]):
+        draw.empty_result("calls, charges or revenue")
         return
     reaches_back = filters.previous().start >= span()[0]
     before = answer(whole_period, filters.previous(), net_of_credits) if reaches_back else {}

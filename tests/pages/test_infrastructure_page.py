@@ -26,6 +26,7 @@ def test_every_level_sums_to_the_bill(demo_store: Path, monkeypatch: pytest.Monk
     assert float(frame["effective"].sum()) == pytest.approx(47231)
     assert frame[level.lower()].notna().all()
     assert set(frame["state"]) == {"● final"}
+    assert ("(not named)" in set(frame[level.lower()])) == (level == "Resource")
 
 
 def test_without_bills_the_page_says_how_to_add_one(demo_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

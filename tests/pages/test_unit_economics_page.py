@@ -34,6 +34,12 @@ def test_the_headline_is_the_reference_case(
     assert metrics["Per average daily user"] in headline
 
 
+def test_other_periods_than_a_month_are_told_per_day(demo_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_product(monkeypatch, demo_store, PAGE, period="All data")
+    assert "# An active user cost $1.65 a day over 1 March – 31 May 2026" in words(app)
+    assert "Per distinct user" in [metric.label for metric in app.main.metric]
+
+
 def test_the_loss_on_free_product_descriptions_is_said_in_words(
     demo_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,11 +70,12 @@ def test_a_store_without_people_says_what_it_does_not_know(tmp_path: Path, monke
     assert metrics["Per average daily user"] == "unknown"
 
 
-def test_a_filter_that_leaves_nothing_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build(tmp_path / "store", months=("2026-05",))
-    app = open_product(monkeypatch, tmp_path / "store", PAGE, env="prod", tier="pro", feature="search", model="gpt-4o")
-    assert not app.exception
-    assert "per call" in words(app).lower() or "match the filters" in words(app)
+def test_a_filter_that_leaves_nothing_says_so(demo_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The classifier runs on the company's own GPU, never on this model."""
+    app = open_product(monkeypatch, demo_store, PAGE, period="May 2026", feature="classify", model="gpt-4o-mini")
+    assert "No calls, charges or revenue match the filters" in words(app)
+    assert not app.dataframe
+    assert not app.main.metric
 
 
 def test_an_empty_store_says_what_to_connect(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
