@@ -100,6 +100,11 @@ def rates_of(workload: Workload, rows: Sequence[PriceRow] | None = None) -> Rate
     return rates_from_rows(rows or price_rows(), workload.models, workload.names["processing"])
 
 
+def changed(workload: Workload, **new: Any) -> Workload:
+    """All calls changed, at the made prices."""
+    return workload.change(np.ones(len(workload), dtype=bool), rates_of(workload), **new)
+
+
 def situation_of(calls: Iterable[Call], days: int = 28, lines: Sequence[CostLine] = (), **heavy: Any) -> Situation:
     """A situation of these calls and cost lines."""
     workload = workload_of(calls, days, **heavy)
