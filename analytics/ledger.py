@@ -8,8 +8,9 @@ A provider's bill covers, in each billing month, the days from its first to its 
 cut: UTC days for lines of a day or more, days of the reporting time zone for shorter ones.
 
 A line that names a feature is that feature's. Every other line for model usage is split over the traced calls of its provider, account
-and days (of its model, where it names one, else of its category) in proportion to their traced cost; the tags that the line has
-stand, the calls fill in the others. What has no traced cost to go to stays on the line's own row, `allocation` = "not traced".
+and days (of its model, where it names one, else of its category) in proportion to their traced cost; the parts carry the calls'
+project, feature, team, env and tier, so that cost and calls always lie on the same names. What has no traced cost to go to stays on
+the line's own row with the line's own tags, `allocation` = "not traced".
 """
 
 from __future__ import annotations
@@ -242,7 +243,7 @@ def _split(lines: ir.Table, covered: ir.Table) -> tuple[ir.Table, ir.Table]:
     split = parts.mutate(
         **exact,
         **{name: is_first.ifelse(parts[name], 0) for name in UNKNOWNS},
-        **{name: ibis.coalesce(parts[name], parts[f"traced_{name}"]) for name in DIMENSIONS},
+        **{name: parts[f"traced_{name}"] for name in DIMENSIONS},
         model=parts.traced_model,
     )
     return _columns(split, "bill", "by traces"), _columns(lines.anti_join(pairs, "line"), "bill", "not traced")

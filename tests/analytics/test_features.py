@@ -148,6 +148,14 @@ def test_the_detail_of_a_feature_sums_to_its_cost(demo_warehouse: Warehouse, by:
         assert detail["calls"].sum() == whole["calls"]
 
 
+def test_the_demo_companys_invoice_tag_takes_no_teams_cost(demo_warehouse: Warehouse) -> None:
+    """Its model invoice is tagged with one team as a whole; each feature's cost is still its own team's, where its calls are."""
+    for name, team in (("summarize", "ai"), ("search", "data"), ("ask", "product")):
+        detail = feature_detail(demo_warehouse, MAY, name, "team")
+        assert detail["team"].tolist() == [team]
+        assert detail["cost"].iloc[0] > 0
+
+
 @pytest.mark.parametrize("by", sorted(FROM_CALLS))
 def test_the_detail_that_only_calls_know_says_so(by: str) -> None:
     calls = [

@@ -132,11 +132,13 @@ def test_a_tagged_line_is_its_features_and_takes_no_part_in_the_split() -> None:
     assert money(frame, feature="search", allocation="by traces") == D(5)
 
 
-def test_tags_of_a_line_without_a_feature_are_kept() -> None:
+def test_cost_lies_on_the_names_of_the_calls_and_untraced_cost_on_those_of_the_line() -> None:
     lines = [charge("2026-05-01", "3", Tags='{"team": "ai"}'), charge("2026-05-09", "4", Tags='{"team": "ai"}')]
-    frame = rows_of(warehouse_of([call("2026-05-01", "1", team="data", project="p")], lines))
-    assert money(frame, team="ai") == D(7)
-    assert money(frame, feature="search", project="p", team="ai") == D(3)
+    calls = [call("2026-05-01", "2", team="data", project="p"), call("2026-05-01", "1", feature=None)]
+    frame = rows_of(warehouse_of(calls, lines))
+    assert money(frame, feature="search", project="p", team="data") == D(2)
+    assert money(frame, feature=None, team=None, allocation="by traces") == D(1)
+    assert money(frame, team="ai", allocation="not traced") == D(4)
 
 
 def test_credits_are_split_like_the_use_they_pay_for_and_can_be_left_out() -> None:
