@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from warehouse.errors import InputError
+from warehouse.tag_rules import TagRule, read_tag_rules
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA = REPOSITORY / "data"
@@ -27,6 +29,9 @@ class Configuration:
     `reporting_time_zone` cuts hours into days everywhere. `tag_keys` names, per dimension, the tag keys of billing lines and the
     label keys of calls that are read for it, first match wins. `usual_lag_days` says, per source, how long its data take
     to be complete: younger days are badged partial. `prefer_reported_cost`: whose figure counts where both are known.
+
+    `virtual_tags` are the rules of the sections [[virtual_tag]] (see `warehouse.tag_rules`), `allocation` the sections [[allocation]] as
+    they stand (read by `analytics.allocation_rules`), `path` the file that all of it comes from.
     """
 
     reporting_time_zone: str = "UTC"
@@ -54,6 +59,9 @@ class Configuration:
     price_overrides: Path | None = None
     store_texts: bool = False
     prefer_reported_cost: bool = True
+    virtual_tags: tuple[TagRule, ...] = ()
+    allocation: tuple[Mapping[str, Any], ...] = ()
+    path: Path | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -94,11 +102,21 @@ _FORMS: dict[str, _Form] = {
 }
 """What a setting's value must be, and how it is written; any other setting is a text."""
 
+_SECTIONS = ("virtual_tags", "allocation", "path")
+"""Fields of the configuration that are no settings of [percall]."""
+
+
+def _sections(raw: Mapping[str, Any], name: str, path: Path) -> list[dict[str, Any]]:
+    entries = raw.get(name, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"rules are written as [[{name}]], one section each", file=str(path))
+    return entries
+
 
 def read_configuration(path: Path | None = None) -> Configuration:
     """Read `percall.toml` (default: in the working folder, all defaults when absent).
 
-    Raises InputError for a file that is not TOML, an unknown key, a value of another type, or an unknown time zone.
+    Raises InputError for a file that is not TOML, an unknown key, a value of another type, an unknown time zone, or a rule that cannot be used.
     """
     explicit = path is not None
     path = path or Path("percall.toml")
@@ -114,7 +132,7 @@ def read_configuration(path: Path | None = None) -> Configuration:
     if not isinstance(settings, dict):
         raise InputError("the settings belong below a line [percall]", file=str(path))
     settings = dict(settings)
-    known = set(Configuration.__dataclass_fields__)
+    known = set(Configuration.__dataclass_fields__) - set(_SECTIONS)
     unknown = sorted(set(settings) - known)
     if unknown:
         raise InputError(
@@ -131,7 +149,12 @@ def read_configuration(path: Path | None = None) -> Configuration:
     for key in ("category_rules", "price_overrides"):
         if key in settings:
             settings[key] = (path.parent / settings[key]).resolve()
-    configuration = Configuration(**settings)
+    configuration = Configuration(
+        **settings,
+        virtual_tags=read_tag_rules(_sections(raw, "virtual_tag", path), str(path)),
+        allocation=tuple(_sections(raw, "allocation", path)),
+        path=path,
+    )
     try:
         _ = configuration.zone
     except (ZoneInfoNotFoundError, ValueError) as error:

@@ -6,6 +6,7 @@ A `Warehouse` is open read-only on immutable files. It may be shared by threads:
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,20 @@ import pyarrow as pa
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
 from warehouse.filing import META
-from warehouse.rollups import ROLLUPS, charge_lines
-from warehouse.schema import DIMENSIONS, META_TABLES, MONTHLY_TABLES, TABLES
+from warehouse.rollups import ROLLUPS, charge_lines, charges_daily, local_date
+from warehouse.schema import DIMENSIONS, META_TABLES, MONTHLY_TABLES, RESTATEMENTS, TABLES
+from warehouse.state import State
 from warehouse.store import Snapshot, Store
+from warehouse.tag_rules import (
+    CALL_FIELDS,
+    KIND,
+    LINE_FIELDS,
+    TagRule,
+    changed_rows,
+    read_tag_rules,
+    tagged_calls,
+    tagged_lines,
+)
 
 DIALECT = "duckdb"
 
@@ -31,13 +43,27 @@ class Warehouse:
 
     `table(name)` gives an Ibis table; `frame(expression)` answers an expression with an exact pandas frame (decimals are
     `decimal.Decimal`, dates are `datetime.date`); `materialise` keeps the answer of an expression as a further table.
+
+    Virtual tags (`warehouse.tag_rules`) are applied to calls, billing lines and their roll-ups alike: those of the configuration, then those
+    saved on pages as of `revision` (default: now), or `tag_rules` in their place.
     """
 
     def __init__(
-        self, store: Store, snapshot: Snapshot | None, configuration: Configuration, threads: int | None = None
+        self,
+        store: Store,
+        snapshot: Snapshot | None,
+        configuration: Configuration,
+        threads: int | None = None,
+        *,
+        revision: int | None = None,
+        tag_rules: Sequence[TagRule] | None = None,
     ) -> None:
         self.configuration = configuration
         self.snapshot = snapshot
+        self.store = store
+        self.state = State(store.path)
+        self.revision = self.state.revision() if revision is None else revision
+        self.tag_rules = self._known_tag_rules() if tag_rules is None else tuple(tag_rules)
         self._lock = threading.RLock()
         self._schemas: dict[str, ibis.Schema] = {}
         self.connection = duckdb.connect(":memory:")
@@ -72,27 +98,95 @@ class Warehouse:
                 )
             aliases[file.name] = f"f{position}"
             self.connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS f{position} (READ_ONLY)")
-        for table in MONTHLY_TABLES:
-            parts = [f"SELECT * FROM {aliases[file.name]}.{table.name}" for file in files if file.table == table.name]
-            self._view(table.name, parts)
+        stored = {
+            table.name: [
+                f"SELECT * FROM {aliases[file.name]}.{table.name}" for file in files if file.table == table.name
+            ]
+            for table in MONTHLY_TABLES
+        }
         meta = [file for file in files if file.table == META]
         for table in META_TABLES:
-            self._view(table.name, [f"SELECT * FROM {aliases[file.name]}.{table.name}" for file in meta])
+            stored[table.name] = [f"SELECT * FROM {aliases[file.name]}.{table.name}" for file in meta]
+        self._stored_calls = " UNION ALL ".join(stored["calls"])
+        if stored["calls"]:
+            stored["calls"] = [tagged_calls(self._stored_calls, self.tag_rules, self._call_day)]
+        restated = self.state.restatements(self.revision)
+        if restated:
+            stored["restatements"].append(self._restated_by_rules(restated))
+        for name, parts in stored.items():
+            self._view(name, parts)
+        lines = charge_lines(self.configuration)
+        self.connection.execute(f"CREATE VIEW charge_lines AS {tagged_lines(lines, self.tag_rules)}")
         current = self.snapshot is not None and self.snapshot.rollup_key == self.configuration.rollup_key
         for base, rollups in ROLLUPS.items():
             for name, select in rollups.items():
                 parts = [f"SELECT * FROM {aliases[file.name]}.{name}" for file in files if file.table == base]
-                if parts and current:
-                    self.connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(parts)}")
+                if parts and current and not self._rules_need_rows(name):
+                    self.connection.execute(
+                        f"CREATE VIEW {name} AS {self._tagged_rollup(name, ' UNION ALL '.join(parts))}"
+                    )
+                elif name == "charges_daily":
+                    self.connection.execute(
+                        f"CREATE TABLE {name} AS {charges_daily(self.configuration, lines='charge_lines')}"
+                    )
                 else:
                     self.connection.execute(f"CREATE TABLE {name} AS {select(self.configuration, base)}")
-        self.connection.execute(f"CREATE VIEW charge_lines AS {charge_lines(self.configuration)}")
 
     def _view(self, name: str, parts: list[str]) -> None:
         if parts:
             self.connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(parts)}")
         else:
             self.connection.execute(TABLES[name].ddl())
+
+    @property
+    def _call_day(self) -> str:
+        return local_date("started_at", self.configuration.reporting_time_zone)
+
+    def _known_tag_rules(self) -> tuple[TagRule, ...]:
+        saved = self.state.documents(KIND, self.revision)
+        entries = [{"name": document.name, **(document.body or {})} for document in saved]
+        return (*self.configuration.virtual_tags, *read_tag_rules(entries, str(self.state.path)))
+
+    def _rules_need_rows(self, rollup: str) -> bool:
+        """Whether a stored roll-up lacks what the rules look at."""
+        if rollup == "charges_daily":
+            return any(rule.needs_rows for rule in self.tag_rules if rule.applies_to(LINE_FIELDS))
+        of_calls = [rule for rule in self.tag_rules if rule.applies_to(CALL_FIELDS)]
+        if rollup == "user_days":
+            return any(rule.dimension in ("feature", "user_tier") for rule in of_calls)
+        return any(rule.needs_rows for rule in of_calls)
+
+    def _tagged_rollup(self, name: str, select: str) -> str:
+        if name == "charges_daily":
+            return tagged_lines(select, self.tag_rules)
+        return tagged_calls(select, self.tag_rules, "date") if name == "calls_daily" else select
+
+    def _restated_by_rules(self, rows: list[tuple[Any, ...]]) -> str:
+        """SELECT for what changes of rules restated, like `restatements`."""
+        self.connection.execute(RESTATEMENTS.ddl("rule_restatements"))
+        self.connection.executemany(
+            """INSERT INTO rule_restatements (restated_at, table_name, source, date, feature, service, currency, cost_before, cost_after, reason)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'rules')""",
+            rows,
+        )
+        return "SELECT * FROM rule_restatements"
+
+    def with_tag_rules(self, rules: Sequence[TagRule]) -> Warehouse:
+        """The same snapshot as other virtual tags show it, opened anew."""
+        return Warehouse(self.store, self.snapshot, self.configuration, revision=self.revision, tag_rules=rules)
+
+    def retagged(self, rules: Sequence[TagRule]) -> tuple[int, int]:
+        """How many calls and how many billing lines would have another dimension under these virtual tags instead of the present ones."""
+        counts = []
+        stored_lines = charge_lines(self.configuration)
+        for table, stored, day in (
+            ("calls", self._stored_calls, self._call_day),
+            ("charge_lines", stored_lines, "date"),
+        ):
+            select = f"{changed_rows(table, self.tag_rules, rules, day)} FROM ({stored})" if stored else "SELECT 0"
+            row = self.connection.cursor().execute(select).fetchone()
+            counts.append(int(row[0]) if row else 0)
+        return counts[0], counts[1]
 
     def table(self, name: str) -> ir.Table:
         """A canonical table, roll-up or materialised table as an Ibis table."""
@@ -182,7 +276,7 @@ def _counts_as_integers(table: pa.Table) -> pa.Table:
 
 
 def open_current(path: Path, configuration: Configuration, threads: int | None = None) -> Warehouse:
-    """Open the current snapshot of a store read-only; an empty warehouse when nothing was ever loaded.
+    """Open the current snapshot of a store read-only, with the rules saved last; an empty warehouse when nothing was ever loaded.
 
     Raises StoreError when the store cannot be read (see `warehouse.store`).
     """
@@ -198,7 +292,12 @@ def open_current(path: Path, configuration: Configuration, threads: int | None =
     raise AssertionError("unreachable")
 
 
-def open_snapshot(path: Path, name: str, configuration: Configuration, threads: int | None = None) -> Warehouse:
-    """Open a named snapshot (a shared link's frozen one). Raises StoreError when it is gone."""
+def open_snapshot(
+    path: Path, name: str, configuration: Configuration, threads: int | None = None, *, revision: int | None = None
+) -> Warehouse:
+    """Open a named snapshot (a shared link's frozen one), with the rules as of a revision (default: now).
+
+    Raises StoreError when it is gone.
+    """
     store = Store(path)
-    return Warehouse(store, store.snapshot(name), configuration, threads)
+    return Warehouse(store, store.snapshot(name), configuration, threads, revision=revision)

@@ -108,23 +108,24 @@ def user_days(configuration: Configuration, calls: str = "calls") -> str:
     """
 
 
-def charges_daily(configuration: Configuration, charges: str = "charges") -> str:
+def charges_daily(configuration: Configuration, charges: str = "charges", lines: str | None = None) -> str:
     """SELECT for `charges_daily`: one row per day, CHARGE_KEYS, provider id, tags and finality with exact sums by cost basis.
+
+    `lines` are the single lines as a SELECT or view like `charge_lines` (default: those of `charges`).
 
     `whole_days` says that the line covers a day or more, so that its `date` is a day in UTC; `covered_to` is its last day in UTC.
 
     Excluded lines (split-cost detail) are left out. `effective_unknown` and `list_unknown` count lines without that cost.
     """
     return f"""
-        SELECT {charge_date(configuration.reporting_time_zone)} AS date, {", ".join(CHARGE_KEYS)},
-            {provider_id()} AS provider, {_tagged_dimensions(configuration)}, InvoiceId IS NOT NULL AS is_final,
+        SELECT date, {", ".join(CHARGE_KEYS)}, provider, {", ".join(DIMENSIONS)}, InvoiceId IS NOT NULL AS is_final,
             coalesce({WHOLE_DAYS}, false) AS whole_days,
             count(*) AS lines,
             sum(BilledCost) AS billed, sum(EffectiveCost) AS effective, sum(ListCost) AS list, sum(ContractedCost) AS contracted,
             count(*) FILTER (EffectiveCost IS NULL) AS effective_unknown,
             count(*) FILTER (ListCost IS NULL) AS list_unknown,
             CAST(max(coalesce(ChargePeriodEnd, ChargePeriodStart) - INTERVAL 1 MICROSECOND) AS DATE) AS covered_to
-        FROM {charges} WHERE NOT coalesce(x_Excluded, false)
+        FROM {lines or f"({charge_lines(configuration, charges)})"}
         GROUP BY ALL
         ORDER BY date
     """
