@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from operations.demo_command import fill
+from tests.operations.command import percall
 from warehouse.configuration import Configuration
 from warehouse.reader import Warehouse, open_current
-from warehouse.store import Store
 
 MADE_BEFORE = "PERCALL_TEST_DEMO_STORE"
 """Environment variable: a folder with the demo company already loaded by this version, to save the half minute of loading it."""
@@ -22,7 +21,10 @@ def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if os.environ.get(MADE_BEFORE):
         return Path(os.environ[MADE_BEFORE])
     path = tmp_path_factory.mktemp("demo") / "store"
-    fill(Store(path), Configuration(), seed=2026)
+    answer = percall("demo", store=path)
+    assert answer.code == 0, answer.err
+    assert sum(line["rows_rejected"] for line in answer.lines) == 0
+    assert "synthetic" in answer.err
     return path
 
 

@@ -120,8 +120,10 @@ def test_columns_that_scripts_rely_on_have_their_json_types(demo_store: Path, vi
         assert any(row["gross_margin"] is not None and row["gross_margin"] < 0 for row in found)
 
 
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+@pytest.mark.parametrize(
+    ("view", "form"),
+    [(view, form) for view in VIEWS for form in ("csv", "json", "parquet") if form == "json" or view in LEAST_COLUMNS],
+)
 def test_an_empty_store_answers_with_nothing(empty_store: Path, tmp_path: Path, view: str, form: str) -> None:
     path = tmp_path / "answer"
     answer = percall("export", view, "--format", form, "-o", path, store=empty_store)
@@ -129,7 +131,7 @@ def test_an_empty_store_answers_with_nothing(empty_store: Path, tmp_path: Path, 
     assert not empty_store.exists()
     if form == "parquet":
         table = parquet.read_table(path)
-        assert table.num_rows == len(rows(empty_store, view))
+        assert table.num_rows == (1 if VIEWS[view].one_object else 0)
     if form == "csv":
         names = path.read_text().splitlines()[0].split(",")
         assert set(LEAST_COLUMNS.get(view, "").split()) <= set(names)
@@ -156,8 +158,8 @@ def test_days_weeks_and_months_sum_to_the_total(demo_store: Path, three_months: 
 
 @pytest.mark.parametrize(
     "by",
-    ["category", "feature", "project", "team", "env", "tier", "user_tier", "model", "provider", "service", "account", "currency",
-     "source", "ledger", "allocation", "feature,tier", "category, service, model", "tier,user_tier", "team,env,project,feature,user_tier"],
+    ["category", "feature", "account", "source,ledger,allocation,currency", "category, service, model, provider", "tier,user_tier",
+     "team,env,project,feature,user_tier"],
 )  # fmt: skip
 def test_costs_sum_to_the_total_whatever_they_are_broken_down_by(
     demo_store: Path, three_months: dict[str, Any], by: str
@@ -175,17 +177,15 @@ def test_the_basis_chooses_the_cost(demo_store: Path, three_months: dict[str, An
 
 
 def test_parts_of_a_dimension_sum_to_the_whole(demo_store: Path, three_months: dict[str, Any]) -> None:
-    values = {row["feature"] for row in rows(demo_store, "costs", "--by", "feature", "--grain", "month")}
+    values = {row["env"] for row in rows(demo_store, "costs", "--by", "env", "--grain", "month")}
     assert None in values
     parts = {
-        value: money(
-            totals(demo_store, "--where", f"feature={'(untagged)' if value is None else value}")["ledger_cost"]
-        )
+        value: money(totals(demo_store, "--where", f"env={'(untagged)' if value is None else value}")["ledger_cost"])
         for value in values
     }
     assert sum(parts.values()) == Decimal(three_months["ledger_cost"])
     two = sorted(value for value in values if value)[:2]
-    together = totals(demo_store, "--where", "feature=" + "|".join(two))
+    together = totals(demo_store, "--where", "env=" + "|".join(two))
     assert money(together["ledger_cost"]) == parts[two[0]] + parts[two[1]]
 
 
