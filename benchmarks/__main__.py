@@ -1,0 +1,96 @@
+"""Runs the benchmarks.
+
+python -m benchmarks                         all, 10 million calls; writes docs/benchmarks.md and removes its files
+python -m benchmarks load --calls 200000     one part: load, questions or pages; its files stay for the next part
+python -m benchmarks clean                   removes the files
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.generate import Dataset, generate
+from benchmarks.load import ROOT, measure_load, percall
+from benchmarks.measuring import machine, run_child
+from benchmarks.report import report
+
+PARTS = ("load", "questions", "pages")
+DEFAULT_CALLS = 10_000_000
+
+
+def run_part(part: str, folder: Path, calls: int, repeats: int) -> dict[str, Any]:
+    """The results of one part, measured in this process. Data and store in `folder` are made where they are missing."""
+    dataset, store = generate(folder, calls), folder / "store"
+    facts = machine()
+    if part == "load":
+        return {"machine": facts, "result": measure_load(dataset, store)}
+    _fill(dataset, store)
+    # Each part imports what it alone needs, so that its memory is its own.
+    if part == "questions":
+        from benchmarks.questions import measure_questions  # noqa: PLC0415
+
+        return {"machine": facts, "result": measure_questions(store, repeats)}
+    from benchmarks.pages import measure_pages  # noqa: PLC0415
+
+    return {"machine": facts, "result": measure_pages(store, repeats)}
+
+
+def _fill(dataset: Dataset, store: Path) -> None:
+    """Load everything into the store unless it is there."""
+    if not (store / "current").exists():
+        percall(store, "load", str(dataset.calls))
+    percall(store, "load", str(dataset.bill))
+
+
+def run_parts(parts: tuple[str, ...], folder: Path, calls: int, repeats: int) -> dict[str, dict[str, Any]]:
+    """The results of several parts, each measured in a process of its own."""
+    results = {}
+    for part in parts:
+        output = folder.with_suffix(f".{part}.json")
+        options = ("--calls", str(calls), "--repeats", str(repeats), "--folder", str(folder), "--result", str(output))
+        sys.stderr.write(f"benchmarks: {part}, {calls:,} calls\n")
+        child = run_child((sys.executable, "-m", "benchmarks", part, *options), cwd=ROOT)
+        results[part] = {**json.loads(output.read_text()), "peak_bytes": child.peak_bytes}
+        output.unlink()
+    return results
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `python -m benchmarks`."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed of Percall on synthetic calls.")
+    parser.add_argument("part", nargs="?", default="all", choices=("all", *PARTS, "clean"))
+    parser.add_argument("--calls", type=int, default=DEFAULT_CALLS, help="number of calls (default: 10 million)")
+    parser.add_argument("--repeats", type=int, default=5, help="medians are of so many (default: 5)")
+    parser.add_argument("--folder", type=Path, help="where data and store lie (default: the temporary folder)")
+    parser.add_argument("--keep", action="store_true", help="keep data and store after a run of all parts")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "docs" / "benchmarks.md", help="the page that `all` writes"
+    )
+    parser.add_argument(
+        "--result", type=Path, help="write the figures of one part as JSON here instead of showing them"
+    )
+    options = parser.parse_args(arguments)
+    if options.calls < 1000:
+        parser.error("--calls: at least 1000")
+    folder = options.folder or Path(tempfile.gettempdir()) / "percall-benchmarks" / str(options.calls)
+    if options.part == "clean":
+        shutil.rmtree(folder, ignore_errors=True)
+    elif options.part == "all":
+        generate(folder, options.calls)
+        options.output.write_text(report(options.calls, run_parts(PARTS, folder, options.calls, options.repeats)))
+        if not options.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    elif options.result:
+        options.result.write_text(json.dumps(run_part(options.part, folder, options.calls, options.repeats)))
+    else:
+        sys.stdout.write(report(options.calls, run_parts((options.part,), folder, options.calls, options.repeats)))
+
+
+if __name__ == "__main__":
+    main()
