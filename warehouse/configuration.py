@@ -5,8 +5,6 @@ Nothing here is secret: credentials come from the environment or from Streamlit'
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -67,13 +65,6 @@ class Configuration:
     def zone(self) -> ZoneInfo:
         """The reporting time zone."""
         return ZoneInfo(self.reporting_time_zone)
-
-    @property
-    def rollup_key(self) -> str:
-        """Changes whenever stored roll-ups would be cut or classified differently."""
-        rules = self.category_rules.read_text() if self.category_rules.exists() else ""
-        parts = [self.reporting_time_zone, {k: list(v) for k, v in self.tag_keys.items()}, rules]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _are_texts(value: object) -> bool:

@@ -27,7 +27,7 @@ from warehouse.parts import partition_expression
 from warehouse.price_books import shipped_prices
 from warehouse.pricing import price_staged_calls
 from warehouse.restating import create_new_restatements, restate_month
-from warehouse.rollups import ROLLUPS
+from warehouse.rollups import ROLLUPS, rollup_key
 from warehouse.schema import LOADS, REJECTS, TABLES, Table
 from warehouse.settling import GONE, Settling
 from warehouse.staging import StagedFile, Staging
@@ -124,14 +124,14 @@ class Loading:
         if self.replaces_demo and not any(report.rows_kept for report in reports):
             return reports
         self._write_meta(reports, files)
-        self.writer.publish(list(files.values()), self.configuration.rollup_key, self.demo)
+        self.writer.publish(list(files.values()), rollup_key(self.configuration), self.demo)
         self.progress("published", 1.0)
         return reports
 
     def _recut_rollups(self, files: dict[tuple[str, str], FactFile]) -> None:
         """Rewrite the months that this load did not touch when days, tags or categories are cut differently now."""
         base = self.base
-        if base is None or base.rollup_key == self.configuration.rollup_key:
+        if base is None or base.rollup_key == rollup_key(self.configuration):
             return
         for file in base.files:
             if file.table in ROLLUPS and files.get((file.table, file.month)) == file:

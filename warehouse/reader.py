@@ -20,7 +20,7 @@ import pyarrow as pa
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
 from warehouse.filing import META
-from warehouse.rollups import ROLLUPS, charge_lines, charges_daily, local_date
+from warehouse.rollups import ROLLUPS, charge_lines, charges_daily, local_date, rollup_key
 from warehouse.schema import DIMENSIONS, META_TABLES, MONTHLY_TABLES, RESTATEMENTS, TABLES
 from warehouse.state import State
 from warehouse.store import Snapshot, Store
@@ -117,7 +117,7 @@ class Warehouse:
             self._view(name, parts)
         lines = charge_lines(self.configuration)
         self.connection.execute(f"CREATE VIEW charge_lines AS {tagged_lines(lines, self.tag_rules)}")
-        current = self.snapshot is not None and self.snapshot.rollup_key == self.configuration.rollup_key
+        current = self.snapshot is not None and self.snapshot.rollup_key == rollup_key(self.configuration)
         for base, rollups in ROLLUPS.items():
             for name, select in rollups.items():
                 parts = [f"SELECT * FROM {aliases[file.name]}.{name}" for file in files if file.table == base]

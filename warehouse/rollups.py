@@ -6,6 +6,7 @@ UTC month) is simply the sum of both. They lie in the same file as the facts the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 from warehouse.configuration import Configuration
@@ -152,3 +153,12 @@ ROLLUPS: dict[str, dict[str, Callable[[Configuration, str], str]]] = {
     "charges": {"charges_daily": charges_daily},
 }
 """Roll-ups by the table whose file they lie in."""
+
+
+def rollup_key(configuration: Configuration) -> str:
+    """Changes whenever stored roll-ups would be cut, classified or defined differently now: readers then cut them afresh, and the
+    next load rewrites them."""
+    rules = configuration.category_rules
+    parts = [rules.read_text(encoding="utf-8") if rules.exists() else ""]
+    parts += [select(configuration, table) for table, rollups in ROLLUPS.items() for select in rollups.values()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

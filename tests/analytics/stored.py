@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from warehouse.configuration import Configuration
-from warehouse.rollups import ROLLUPS
+from warehouse.rollups import ROLLUPS, rollup_key
 from warehouse.schema import META_TABLES, TABLES
 from warehouse.store import FactFile, Store
 
@@ -55,7 +55,7 @@ def store_of(
                 connection.execute(table.ddl())
                 _insert(connection, table.name, months.get((table.name, ""), []))
         files.append(writer.adopt(scratch, "meta", "", 0))
-        writer.publish(files, rollup_key=configuration.rollup_key if with_rollups else "none", demo=False)
+        writer.publish(files, rollup_key=rollup_key(configuration) if with_rollups else "none", demo=False)
     return path
 
 
