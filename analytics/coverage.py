@@ -9,6 +9,7 @@ import pandas as pd
 from analytics.currency import require_one_currency
 from analytics.filters import Filters, apply
 from analytics.frames import Row, frame_of
+from analytics.fx import bill_daily
 from analytics.infrastructure import FILTER_COLUMNS
 from analytics.ratios import share
 from warehouse.reader import Warehouse
@@ -54,9 +55,9 @@ def _of_calls(warehouse: Warehouse, filters: Filters) -> list[Row]:
 
 
 def _of_lines(warehouse: Warehouse, filters: Filters) -> list[Row]:
-    lines = apply(warehouse.table("charges_daily"), filters, FILTER_COLUMNS)
+    lines = apply(bill_daily(warehouse), filters, FILTER_COLUMNS)
     cost = lines[filters.basis]
-    found = warehouse.arrow(lines.filter(cost.notnull()).select(currency="BillingCurrency").distinct()).to_pylist()
+    found = warehouse.arrow(lines.filter(cost.notnull()).select("currency").distinct()).to_pylist()
     currency = require_one_currency(row["currency"] for row in found)
     measures = {"total": lines.lines.sum(), "total_cost": cost.sum()}
     for name in DIMENSIONS:

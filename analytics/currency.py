@@ -1,4 +1,4 @@
-"""One total, one currency: sums across currencies are refused, never made up."""
+"""One total, one currency: sums across currencies without an exchange rate are refused, never made up (conversion: `analytics.fx`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def require_one_currency(currencies: Iterable[str | None]) -> str | None:
     found = sorted({code for code in currencies if code})
     if len(found) > 1:
         raise InputError(
-            f"these costs are in {', '.join(found[:-1])} and {found[-1]}, which cannot be added: choose one currency, "
+            f"these costs are in {', '.join(found[:-1])} and {found[-1]}, which cannot be added: load the exchange rates of these days "
+            f"(percall load fx.csv; columns date, from_currency, to_currency, rate), or choose one currency, "
             f"for example with --where currency={'USD' if 'USD' in found else found[0]}"
         )
     return found[0] if found else None

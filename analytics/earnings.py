@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.types as ir
 
 from analytics.filters import Filters, apply
-from analytics.ledger import MONEY
+from analytics.fx import CALLS_CURRENCY, MONEY, in_reporting_currency
 from warehouse.reader import Warehouse
 
 COLUMNS = ("date", "feature", "user_tier", "currency", "revenue", "conversions")
@@ -21,12 +21,15 @@ COLUMNS = ("date", "feature", "user_tier", "currency", "revenue", "conversions")
 def earned(warehouse: Warehouse, filters: Filters) -> ir.Table:
     """Revenue and conversions of the period that pass the filters.
 
-    Columns: date, feature, user_tier, currency, revenue (exact; NULL: not tracked), conversions (NULL: not tracked). A filter on what neither
+    Columns: date, feature, user_tier, currency (the reporting one where the day has an exchange rate), revenue (exact; NULL: not tracked),
+    conversions (NULL: not tracked). A filter on what neither
     table knows (a service, a cost category) leaves no row.
     """
     table = warehouse.table("revenue")
+    table = in_reporting_currency(warehouse, table.mutate(native_currency=table.currency), ("amount",))
     calls = warehouse.table("calls_daily")
-    calls = calls.mutate(currency=ibis.literal("USD"), month=calls.date.truncate("M"))
+    calls = calls.mutate(native_currency=ibis.literal(CALLS_CURRENCY), month=calls.date.truncate("M"))
+    calls = in_reporting_currency(warehouse, calls, ("revenue",))
     money_months = _months(table.filter(table.amount.notnull()))
     conversion_months = _months(table.filter(table.conversions.notnull()))
     of_calls = apply(calls, filters)

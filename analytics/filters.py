@@ -85,6 +85,9 @@ def matching(table: ir.Table, filters: Filters, columns: dict[str, str] | None =
     names = columns or {}
     for dimension, values in filters.where:
         column = names.get(dimension, dimension)
+        # A currency is chosen by what the bill is in, whatever it has been converted to.
+        if column == "currency" and "native_currency" in table.columns:
+            column = "native_currency"
         if column not in table.columns:
             table = table.filter(ibis.literal(False))
             continue

@@ -11,6 +11,8 @@ A line that names a feature is that feature's. Every other line for model usage 
 and days (of its model, where it names one, else of its category) in proportion to their traced cost; the parts carry the calls'
 project, feature, team, env and tier, so that cost and calls always lie on the same names. What has no traced cost to go to stays on
 the line's own row with the line's own tags, `allocation` = "not traced".
+
+Amounts are in the reporting currency wherever the day has an exchange rate (see `analytics.fx`), here and therefore in every view.
 """
 
 from __future__ import annotations
@@ -18,17 +20,17 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
+from analytics.fx import CALLS_CURRENCY, MONEY, bill_daily, traced_daily
 from warehouse.reader import Warehouse
 from warehouse.schema import DIMENSIONS
 
 MODEL_CATEGORIES = ("LLM API", "Embedding")
 AMOUNTS = ("billed", "effective", "list")
 UNKNOWNS = ("effective_unknown", "list_unknown")
-MONEY = "decimal(38, 12)"
 
 _LINE_KEYS = (
-    "date", "covered_to", "whole_days", "category", "provider", "service", "model", "account", "sub_account", "currency", "source",
-    "is_final", "is_credit", *DIMENSIONS,
+    "date", "covered_to", "whole_days", "category", "provider", "service", "model", "account", "sub_account", "currency",
+    "native_currency", "source", "is_final", "is_credit", *DIMENSIONS,
 )  # fmt: skip
 
 
@@ -37,10 +39,11 @@ def ledger(warehouse: Warehouse) -> ir.Table:
 
     Grain: date, category, provider, service, model, account, currency, the five dimensions, source, ledger, allocation, is_final,
     is_credit. Columns beside these: `billed`, `effective`, `list` in `currency` (exact sums of what is known; NULL: nothing is),
-    `effective_unknown` and `list_unknown` (billing lines without that cost), `calls` (traced calls on the row) and
-    `unpriced_calls`. `ledger` is "bill" or "traces" (estimated); `allocation` is "direct" (the line or call itself names the feature or
-    has none to name), "by traces" (a billed amount split by traced cost) or "not traced". `is_credit` marks credits of the bill, so
-    that unit costs can be taken gross of them. Rows without any money carry the calls behind billed amounts.
+    `native_currency` (of the bill or the traces, before conversion), `effective_unknown` and `list_unknown` (billing lines without that
+    cost), `calls` (traced calls on the row) and `unpriced_calls`. `ledger` is "bill" or "traces" (estimated); `allocation` is "direct"
+    (the line or call itself names the feature or has none to name), "by traces" (a billed amount split by traced cost) or "not traced".
+    `is_credit` marks credits of the bill, so that unit costs can be taken gross of them. Rows without any money carry the calls behind
+    billed amounts.
     """
     if warehouse.has_table("ledger_daily"):
         return warehouse.table("ledger_daily")
@@ -51,10 +54,10 @@ def traced_calls(warehouse: Warehouse) -> ir.Table:
     """Traced calls as the ledger sees them: which of them a bill covers, and by which clock that bill was cut.
 
     Grain: date, utc_date, provider, billing_account_id, model, source, category and the five dimensions. Columns beside these: `cost`
-    (known cost, USD), `calls`, `unpriced_calls`, `covered_utc_date` and `covered_date` (covered by lines of whole UTC days, by
-    shorter lines) and `is_covered` (either).
+    (known cost, USD), `amount` (the same in `amount_currency`, the reporting one where there is a rate), `calls`, `unpriced_calls`,
+    `covered_utc_date` and `covered_date` (covered by lines of whole UTC days, by shorter lines) and `is_covered` (either).
     """
-    return _traced(warehouse.table("calls_daily"), _lines(warehouse.table("charges_daily")))
+    return _traced(traced_daily(warehouse), _lines(bill_daily(warehouse)))
 
 
 def unknown_costs(rows: ir.Table, basis: str) -> ir.IntegerColumn:
@@ -69,8 +72,8 @@ def call_category(calls: ir.Table) -> ir.StringValue:
 
 
 def _ledger_expression(warehouse: Warehouse) -> ir.Table:
-    lines = _lines(warehouse.table("charges_daily"))
-    traced = _traced(warehouse.table("calls_daily"), lines)
+    lines = _lines(bill_daily(warehouse))
+    traced = _traced(traced_daily(warehouse), lines)
     covered, uncovered = traced.filter(traced.is_covered), traced.filter(~traced.is_covered)
     shared = lines.category.isin(MODEL_CATEGORIES).fill_null(False) & lines.feature.isnull()
     return ibis.union(
@@ -79,9 +82,10 @@ def _ledger_expression(warehouse: Warehouse) -> ir.Table:
         _call_counts(covered),
         _columns(
             uncovered.mutate(
-                service=uncovered.model, account=uncovered.billing_account_id, currency=ibis.literal("USD"),
+                service=uncovered.model, account=uncovered.billing_account_id,
+                currency=uncovered.amount_currency, native_currency=ibis.literal(CALLS_CURRENCY),
                 is_final=ibis.literal(False), is_credit=ibis.literal(False),
-                **dict.fromkeys(AMOUNTS, uncovered.cost), **_none(UNKNOWNS),
+                **dict.fromkeys(AMOUNTS, uncovered.amount), **_none(UNKNOWNS),
             ),
             "traces",
             "direct",
@@ -96,7 +100,7 @@ def _lines(charges: ir.Table) -> ir.Table:
         "date": charges.date, "covered_to": ibis.greatest(charges.date, days.ifelse(charges.covered_to, charges.date)),
         "whole_days": days, "category": charges.x_CostCategory, "provider": charges.provider, "service": charges.ServiceName,
         "model": charges.x_Model, "account": charges.BillingAccountId, "sub_account": charges.SubAccountId,
-        "currency": charges.BillingCurrency, "source": charges.x_Source, "is_final": charges.is_final,
+        "currency": charges.currency, "native_currency": charges.native_currency, "source": charges.x_Source, "is_final": charges.is_final,
         "is_credit": (charges.ChargeCategory == "Credit").fill_null(False),
         "is_usage": charges.ChargeCategory.isin(["Usage", "Purchase"]).fill_null(False),
     } | {name: charges[name] for name in DIMENSIONS}  # fmt: skip
@@ -118,6 +122,7 @@ def _coverage(lines: ir.Table, whole_days: bool) -> ir.Table:
             last_day=lambda t: t.covered_to.max(),
             names_accounts=lambda t: (t.account.count() + t.sub_account.count()) > 0,
             bill_currency=lambda t: t.currency.max(),
+            bill_native=lambda t: t.native_currency.max(),
         )
     )
 
@@ -136,10 +141,11 @@ def _traced(calls: ir.Table, lines: ir.Table) -> ir.Table:
     """Traced calls by day and what tells them apart here, each marked whether a bill covers it."""
     keys = ["date", "utc_date", "provider", "billing_account_id", "model", "source", "category", *DIMENSIONS]
     traced = (
-        calls.mutate(category=call_category(calls))
-        .group_by(keys)
+        calls.mutate(category=call_category(calls), amount_currency=calls.currency)
+        .group_by([*keys, "amount_currency"])
         .agg(
             cost=lambda t: t.cost.sum().cast(MONEY),
+            amount=lambda t: t.amount.sum().cast(MONEY),
             calls=lambda t: t.calls.sum().cast("int64"),
             unpriced_calls=lambda t: t.unpriced_calls.sum().cast("int64"),
         )
@@ -172,12 +178,14 @@ def _traced(calls: ir.Table, lines: ir.Table) -> ir.Table:
             **{
                 name: is_covered,
                 f"currency_{day}": is_covered.ifelse(traced.bill_currency, ibis.null("string")),
+                f"native_{day}": is_covered.ifelse(traced.bill_native, ibis.null("string")),
             }
-        ).drop("first_day", "last_day", "names_accounts", "billed_account", "bill_currency")
+        ).drop("first_day", "last_day", "names_accounts", "billed_account", "bill_currency", "bill_native")
         found.append(traced[name])
     return traced.mutate(
         is_covered=traced.covered_utc_date | traced.covered_date,
         currency=ibis.coalesce(traced.currency_utc_date, traced.currency_date),
+        native_currency=ibis.coalesce(traced.native_utc_date, traced.native_date),
     )
 
 
@@ -267,7 +275,7 @@ def _none(names: tuple[str, ...]) -> dict[str, ir.IntegerScalar]:
 
 def _columns(table: ir.Table, ledger_name: str, allocation: str) -> ir.Table:
     return table.select(
-        "date", "category", "provider", "service", "model", "account", "currency", *DIMENSIONS, "source",
+        "date", "category", "provider", "service", "model", "account", "currency", "native_currency", *DIMENSIONS, "source",
         ledger=ibis.literal(ledger_name), allocation=ibis.literal(allocation), is_final=table.is_final, is_credit=table.is_credit,
         **{name: table[name].cast(MONEY) for name in AMOUNTS},
         # Through a decimal, because Ibis takes a sum of integers for 64 bits, where DuckDB makes it 128, and drops the cast.

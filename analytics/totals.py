@@ -11,6 +11,7 @@ import pandas as pd
 from analytics.currency import require_one_currency
 from analytics.filters import Filters, apply
 from analytics.frames import Row, frame_of, rows_of
+from analytics.fx import bill_daily
 from analytics.ledger import MONEY, call_category, ledger, unknown_costs
 from analytics.ratios import share
 from warehouse.reader import Warehouse
@@ -84,8 +85,8 @@ def filtered_calls(warehouse: Warehouse, filters: Filters) -> ir.Table:
 
 
 def _bill(warehouse: Warehouse, filters: Filters) -> list[Row]:
-    lines = apply(warehouse.table("charges_daily"), filters, CHARGE_COLUMNS)
-    sums = lines.group_by(currency=lines.BillingCurrency).agg(
+    lines = apply(bill_daily(warehouse), filters, CHARGE_COLUMNS)
+    sums = lines.group_by("currency").agg(
         rows=lines.lines.sum(),
         **{name: lines[name].sum().cast(MONEY) for name in ("billed", "effective", "list")},
         **{name: lines[name].sum() for name in ("effective_unknown", "list_unknown")},

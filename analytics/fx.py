@@ -1,0 +1,203 @@
+"""Exchange rates: amounts of other currencies in the reporting one, by the rate of their day, in one place for all views.
+
+The rate of a day is the one of `fx_rates` for that date, else the latest of the seven days before (weekends, holidays). Between two
+currencies the rate as given counts first, then the inverse of the opposite one, then the product of two rates of the same date through a
+third currency; derived rates are rounded to the twelfth digit after the point. Where there is none, the amount stays in its own currency, and sums
+across currencies are refused (`analytics.currency`). Native amounts stay in the billing lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from analytics.filters import Filters, apply
+from analytics.frames import frame_of, rows_of
+from warehouse.reader import Warehouse
+
+MONEY = "decimal(38, 12)"
+DAYS_BACK = 7
+CALLS_CURRENCY = "USD"
+"""Currency of the cost of calls: prices are in it."""
+
+COLUMNS = (
+    "currency", "reporting_currency", "days", "days_without_rate", "first_missing", "native_effective", "effective", "lowest_rate",
+    "highest_rate", "latest_rate_date", "sources",
+)  # fmt: skip
+
+
+def bill_daily(warehouse: Warehouse) -> ir.Table:
+    """`charges_daily` with all costs in the reporting currency where a rate is known.
+
+    Further columns: `currency` (of the amounts) and `native_currency` (of the bill). `BillingCurrency` stays what the bill says.
+    """
+    charges = warehouse.table("charges_daily")
+    return in_reporting_currency(
+        warehouse,
+        charges.mutate(native_currency=charges.BillingCurrency),
+        ("billed", "effective", "list", "contracted"),
+    )
+
+
+def traced_daily(warehouse: Warehouse) -> ir.Table:
+    """`calls_daily` with `amount`, the known cost in the reporting currency where a rate is known, and its `currency`; `cost` stays in USD."""
+    calls = warehouse.table("calls_daily")
+    calls = calls.mutate(amount=calls.cost.cast(MONEY), native_currency=ibis.literal(CALLS_CURRENCY))
+    return in_reporting_currency(warehouse, calls, ("amount",))
+
+
+def in_reporting_currency(warehouse: Warehouse, rows: ir.Table, amounts: Sequence[str]) -> ir.Table:
+    """Rows with columns `date` and `native_currency`: their amounts converted, and `currency` with the currency they are then in."""
+    if not _is_needed(warehouse):
+        return rows.mutate(currency=rows.native_currency)
+    rates = daily_rates(warehouse)
+    rates = rates.select(rate_day=rates.date, rate_of=rates.currency, rate=rates.rate)
+    joined = rows.left_join(rates, [rows.date == rates.rate_day, rows.native_currency == rates.rate_of])
+    known = joined.rate.notnull()
+    return joined.mutate(
+        currency=known.ifelse(ibis.literal(warehouse.configuration.reporting_currency), joined.native_currency),
+        **{
+            name: known.ifelse((joined[name].cast(MONEY) * joined.rate).cast(MONEY), joined[name].cast(MONEY))
+            for name in amounts
+        },
+    ).drop("rate_day", "rate_of", "rate")
+
+
+def daily_rates(warehouse: Warehouse) -> ir.Table:
+    """The rate into the reporting currency of every other currency on every day on which the store has amounts in it.
+
+    Grain: date and currency. Columns: rate (units of the reporting currency for one), rate_date (the date that it was published for), source. Days
+    without a rate are missing.
+    """
+    if warehouse.has_table("fx_daily"):
+        return warehouse.table("fx_daily")
+    needed, rates = _needed(warehouse), _rates_into(warehouse)
+    pairs = needed.inner_join(
+        rates,
+        [
+            needed.currency == rates.rate_currency,
+            rates.rate_date <= needed.date,
+            rates.rate_date >= needed.date - ibis.interval(days=DAYS_BACK),
+        ],
+    )
+    best = ibis.window(
+        group_by=[pairs.date, pairs.currency],
+        order_by=[ibis.desc(pairs.rate_date), pairs.steps, pairs.source, pairs.rate],
+    )
+    ranked = pairs.mutate(position=ibis.row_number().over(best))
+    return warehouse.materialise(
+        "fx_daily", ranked.filter(ranked.position == 0).select("date", "currency", "rate", "rate_date", "source")
+    )
+
+
+def fx(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
+    """The conversions of the period: billing lines in other currencies than the reporting one, and the rates used.
+
+    Grain: one row per currency, in the order of their codes; empty when every line is in the reporting currency. days: days with lines in it;
+    days_without_rate and first_missing: those that could not be converted, and the first of them; native_effective: effective cost as billed, of all
+    these days; effective: the same in the reporting currency (None: a rate is missing); lowest_rate, highest_rate: units of the reporting currency
+    for one; latest_rate_date: the newest date of a rate used; sources: where the rates come from.
+    """
+    reporting = warehouse.configuration.reporting_currency
+    charges = warehouse.table("charges_daily")
+    native = apply(charges.mutate(native_currency=charges.BillingCurrency), filters)
+    native = native.filter(native.native_currency != reporting)
+    by_day = native.group_by(["date", "native_currency"]).agg(native_effective=native.effective.sum().cast(MONEY))
+    rates = daily_rates(warehouse)
+    rates = rates.select(
+        rate_day=rates.date, rate_of=rates.currency, rate=rates.rate, rate_date=rates.rate_date, source=rates.source
+    )
+    days = by_day.left_join(rates, [by_day.date == rates.rate_day, by_day.native_currency == rates.rate_of])
+    missing = days.rate.isnull()
+    sums = days.group_by(currency=days.native_currency).agg(
+        days=days.count(),
+        days_without_rate=missing.sum().cast("int64"),
+        first_missing=days.date.min(where=missing),
+        native_effective=days.native_effective.sum().cast(MONEY),
+        effective=(days.native_effective * days.rate).cast(MONEY).sum().cast(MONEY),
+        lowest_rate=days.rate.min(),
+        highest_rate=days.rate.max(),
+        latest_rate_date=days.rate_date.max(),
+        sources=days.source.collect(),
+    )
+    rows = rows_of(warehouse, sums)
+    for row in rows:
+        row["reporting_currency"] = reporting
+        row["sources"] = ", ".join(sorted({source for source in row["sources"] or () if source})) or None
+        if row["days_without_rate"]:
+            row["effective"] = None
+    rows.sort(key=lambda row: row["currency"])
+    return frame_of(rows, COLUMNS)
+
+
+def note(warehouse: Warehouse, filters: Filters) -> str | None:
+    """The conversions of the period in a sentence, with their source; None when nothing was converted."""
+    sentences = []
+    for row in fx(warehouse, filters).to_dict("records"):
+        pair = f"{row['currency']} to {row['reporting_currency']}"
+        missing = row["days_without_rate"]
+        if missing == row["days"]:
+            sentences.append(f"No exchange rate for {pair}: amounts in {row['currency']} stay as they are.")
+            continue
+        lowest, highest = (f"{row[name].normalize():f}" for name in ("lowest_rate", "highest_rate"))
+        span = lowest if lowest == highest else f"{lowest} to {highest}"
+        text = f"{pair} at the rate of the day ({span}; source: {row['sources'] or 'not given'})"
+        if missing:
+            text += f"; {missing} of {row['days']} days have no rate, the first {row['first_missing']}"
+        sentences.append(f"{text}.")
+    return " ".join(sentences) or None
+
+
+def _is_needed(warehouse: Warehouse) -> bool:
+    """Whether any amount of the store can be converted."""
+    if (
+        not warehouse.has_table("fx_daily")
+        and not warehouse.row(warehouse.table("fx_rates").agg(n=ibis._.count()))["n"]
+    ):
+        return False
+    rates = daily_rates(warehouse)
+    return bool(warehouse.row(rates.agg(n=rates.count()))["n"])
+
+
+def _needed(warehouse: Warehouse) -> ir.Table:
+    """Days and currencies with amounts that are not in the reporting currency."""
+    charges, revenue = warehouse.table("charges_daily"), warehouse.table("revenue")
+    calls = warehouse.table("calls_daily")
+    found = ibis.union(
+        charges.select("date", currency=charges.BillingCurrency),
+        revenue.select("date", "currency"),
+        calls.select("date", currency=ibis.literal(CALLS_CURRENCY)),
+        distinct=True,
+    )
+    return found.filter(found.currency != warehouse.configuration.reporting_currency)
+
+
+def _rates_into(warehouse: Warehouse) -> ir.Table:
+    """Every rate into the reporting currency, given or derived; `steps` orders them on one date: given, inverse, through a third currency."""
+    reporting = warehouse.configuration.reporting_currency
+    given = warehouse.table("fx_rates")
+    given = given.filter(given.rate > 0)
+    legs = ibis.union(
+        given.select("date", "from_currency", "to_currency", "rate", "source", steps=ibis.literal(0, "int64")),
+        given.select(
+            "date", from_currency=given.to_currency, to_currency=given.from_currency,
+            rate=(1 / given.rate.cast("float64")).cast(MONEY), source=given.source, steps=ibis.literal(1, "int64"),
+        ),
+    )  # fmt: skip
+    last = legs.filter(legs.to_currency == reporting)
+    first = legs.filter(legs.to_currency != reporting, legs.from_currency != reporting)
+    first = first.select(
+        first_date=first.date, first_from=first.from_currency, first_to=first.to_currency, first_rate=first.rate,
+        first_steps=first.steps,
+    )  # fmt: skip
+    through = last.inner_join(first, [last.date == first.first_date, last.from_currency == first.first_to])
+    return ibis.union(
+        last.select(rate_date=last.date, rate_currency=last.from_currency, rate=last.rate, source=last.source, steps=last.steps),
+        through.select(
+            rate_date=through.date, rate_currency=through.first_from, rate=(through.first_rate * through.rate).cast(MONEY),
+            source=through.source, steps=(through.steps + through.first_steps + 2).cast("int64"),
+        ),
+    )  # fmt: skip
