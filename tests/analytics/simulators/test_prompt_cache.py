@@ -1,0 +1,475 @@
+"""Prompt caching: the published trace, figures by hand, and a cache that is replayed request by request."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analytics.simulators.curve import curve
+from analytics.simulators.files_prompt_cache import simulate_prompt_cache_file
+from analytics.simulators.heavy_columns import Coded, Lists
+from analytics.simulators.lever import Selection
+from analytics.simulators.prompt_cache import PromptCache
+from analytics.simulators.prompt_cache_curve import prompt_cache_slider
+from analytics.simulators.prompt_cache_evidence import cache_models, calibration, prefixes_to_mark
+from analytics.simulators.prompt_cache_formulas import (
+    break_even_rate,
+    break_even_reads,
+    break_even_share,
+    hit_share,
+    relative_cost,
+    stored_break_even,
+    stored_cost,
+)
+from analytics.simulators.prompt_cache_gaps import prefix_gaps
+from analytics.simulators.prompt_cache_rules import cacheable, read_rules, rules_of
+from analytics.simulators.scenario import Scenario, read_scenario
+from analytics.simulators.situation import Situation
+from tests.analytics.simulators.made import OTHER, SMALL, call, price_rows, rates_of, situation_of, workload_of
+from warehouse.errors import InputError
+from warehouse.rates import BEGINNING, OPEN_END, PriceRow
+
+MOONCAKE = Path(__file__).parents[2] / "data" / "traces" / "mooncake_conversation.parquet"
+CLAUDE = ("anthropic", "claude-sonnet-4-5")
+
+
+def lists(prefixes: list[list[int]]) -> Lists:
+    offsets = np.concatenate([[0], np.cumsum([len(each) for each in prefixes])]).astype(np.int64)
+    return Lists(offsets, np.array([block for each in prefixes for block in each], dtype=np.uint64))
+
+
+# The published trace
+
+
+@pytest.mark.parametrize(
+    ("ttl", "share"), [(None, 0.3736), (math.inf, 0.3736), (3600, 0.374), (600, 0.350), (300, 0.293), (60, 0.105)]
+)
+def test_hits_of_the_conversation_trace(ttl: float | None, share: float) -> None:
+    found = simulate_prompt_cache_file(MOONCAKE, ttl)
+    assert found["token_hit_ratio"] == pytest.approx(share, abs=6e-5 if share == 0.3736 else 6e-4)
+    assert found["input_tokens"] == 144_793_823
+    assert found["read_tokens"] + found["write_tokens"] + found["plain_tokens"] == 144_793_823
+
+
+def test_hits_of_the_conversation_trace_to_the_token() -> None:
+    found = simulate_prompt_cache_file(MOONCAKE, None)
+    assert (found["requests"], found["read_tokens"]) == (12_031, 54_098_411)
+    assert (found["blocks_read"], found["blocks"]) == (105_710, 288_500)
+
+
+@pytest.mark.parametrize(
+    ("ttl", "minimum", "write", "read", "ratio"),
+    [
+        (300, 1024, 1.25, 0.1, 0.9402), (3600, 1024, 2.0, 0.1, 1.3132), (300, 512, 1.25, 0.05, 0.8926),
+        (600, 1024, 1.0, 0.1, 0.7094), (600, 1024, 1.0, 0.5, 0.8386), (1800, 1024, 1.25, 0.1, 0.8475),
+    ],
+)  # fmt: skip
+def test_bills_of_the_conversation_trace(ttl: float, minimum: int, write: float, read: float, ratio: float) -> None:
+    found = simulate_prompt_cache_file(MOONCAKE, ttl, minimum, write, read)
+    assert found["cost_ratio"] == pytest.approx(ratio, abs=5e-5)
+    if (ttl, minimum) == (300, 1024):
+        assert [found[f"{kind}_tokens"] for kind in ("read", "write", "plain")] == [38_158_848, 102_711_296, 3_923_679]
+
+
+# By hand
+
+
+def p1(ttl: float | None, **more: Any) -> Situation:
+    """Oracle P1: a prefix of 10,000 tokens and 500 of one's own, six calls."""
+    times = (0, 200, 480, 900, 1100, 5000)
+    made = [
+        call(0, second=second, model=CLAUDE, uncached_input_tokens=more.get("input", 10_500), output_tokens=0)
+        for second in times
+    ]
+    workload = workload_of(made, prefix_blocks=lists([[1, 2]] * 6))
+    prices = {
+        (*CLAUDE, "standard"): {
+            "input": "3", "output": "15", "cache_read": "0.3", "cache_write_5m": "3.75", "cache_write_1h": "6",
+        }
+    }  # fmt: skip
+    rates = rates_of(workload, price_rows(prices))
+    before = Situation(replace(workload, cost=rates.priced(workload)), rates)
+    return PromptCache(ttl=ttl, block_tokens=more.get("block", 5000)).apply(before)
+
+
+def test_one_prefix_under_both_lives() -> None:
+    assert p1(None).total() == pytest.approx(0.189)
+    assert p1(0).total() == pytest.approx(0.189)
+    five_minutes = p1(300)
+    assert five_minutes.total() == pytest.approx(0.1305)
+    assert five_minutes.workload.cache_read_tokens.tolist() == [0, 10_000, 10_000, 0, 10_000, 0]
+    assert five_minutes.workload.cache_write_5m_tokens.tolist() == [10_000, 0, 0, 10_000, 0, 10_000]
+    hour = p1(3600)
+    assert hour.total() == pytest.approx(0.1410)
+    assert hour.workload.cache_write_1h_tokens.tolist() == [10_000, 0, 0, 0, 0, 10_000]
+    assert (
+        p1(600).workload.cost.tolist() == hour.workload.cost.tolist()
+    )  # the shortest life on offer that is long enough
+    assert p1(300, input=1_400, block=450).workload.cache_write_5m_tokens.sum() == 0  # 900 tokens: below the minimum
+
+
+def test_a_prefix_counts_in_whole_grains_from_the_minimum_on() -> None:
+    assert cacheable([1000, 1024, 1151, 1152, 1300, 10_000], 1024, 128).tolist() == [0, 1024, 1024, 1152, 1280, 9984]
+
+
+def test_closed_forms() -> None:
+    assert break_even_reads(1.25, 0.1) == pytest.approx(0.278, abs=5e-4)
+    assert break_even_reads(2, 0.1) == pytest.approx(1.111, abs=5e-4)
+    assert break_even_reads(1.25, 0.05) == pytest.approx(0.263, abs=5e-4)
+    assert break_even_reads(1, 0.5) == 0
+    assert break_even_reads(1.25, 1) == math.inf
+    assert break_even_share(1.25, 0.1) == pytest.approx(0.217, abs=5e-4)
+    assert break_even_share(2, 0.1) == pytest.approx(0.526, abs=5e-4)
+    assert break_even_rate(1.25, 0.1, 300) == pytest.approx(2.94, abs=5e-3)
+    assert break_even_rate(2, 0.1, 3600) == pytest.approx(0.75, abs=5e-3)
+    per_hour = (1, 4, 12, 60)
+    assert [round(relative_cost(rate, 300, 1.25, 0.1), 3) for rate in per_hour] == [1.158, 0.924, 0.523, 0.108]
+    assert [round(relative_cost(rate, 3600, 2, 0.1), 3) for rate in per_hour] == [0.799, 0.135, 0.1, 0.1]
+    assert hit_share(5, math.inf) == 1
+    with pytest.raises(InputError):
+        hit_share(-1, 300)
+
+
+def test_a_stored_cache_pays_from_the_sixth_call() -> None:
+    """Oracle P3: 100,000 tokens for an hour."""
+    prices = {"price": 1.25, "read_price": 0.125, "storage_price": 4.5}
+    assert stored_cost(100_000, 0, 1, **prices) == pytest.approx(0.575)
+    assert stored_cost(100_000, 3, 1, **prices) == pytest.approx(0.575 + 3 * 0.0125)
+    assert stored_break_even(1, **prices) == 6
+    assert stored_break_even(1, price=1, read_price=1, storage_price=0) is None
+
+
+def test_random_calls_hit_as_often_as_the_formula_says() -> None:
+    random = np.random.default_rng(3)
+    times = np.sort(random.uniform(0, 1000 * 3600e6, 12_000)).astype(np.int64)
+    runs = prefix_gaps(
+        np.zeros(len(times), dtype=np.int32), times, lists([[7]] * len(times)), np.ones(len(times), dtype=np.int64)
+    )
+    for ttl in (60, 300, 900):
+        assert (runs.gap <= ttl * 1e6).mean() == pytest.approx(hit_share(12, ttl), abs=0.015)
+
+
+# Against a cache that is replayed request by request
+
+trees = st.lists(
+    st.tuples(
+        st.integers(-1, 2),
+        st.integers(0, 40),
+        st.lists(st.integers(0, 2), max_size=5),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(trees, st.integers(0, 20))
+def test_gaps_are_those_of_a_cache_in_order(made: list[tuple[int, int, list[int]]], ttl: int) -> None:
+    made = sorted(made, key=lambda each: each[1])
+    names: dict[tuple[int, ...], int] = {}
+    chains = [[names.setdefault(tuple(path[: n + 1]), len(names) + 1) for n in range(len(path))] for _, _, path in made]
+    runs = prefix_gaps(
+        np.array([group for group, _, _ in made], dtype=np.int32),
+        np.array([time for _, time, _ in made], dtype=np.int64),
+        lists(chains),
+        np.array([len(chain) for chain in chains], dtype=np.int64),
+    )
+    found = np.zeros(len(made), dtype=np.int64)
+    hit = runs.gap <= ttl
+    np.add.at(found, runs.call[hit], runs.count[hit])
+    last: dict[tuple[int, int], int] = {}
+    expected = []
+    for (group, time, _), chain in zip(made, chains, strict=True):
+        length = 0
+        if group >= 0:
+            while length < len(chain) and time - last.get((group, chain[length]), -1000) <= ttl:
+                length += 1
+            last.update({(group, block): time for block in chain})
+        expected.append(length)
+    assert found.tolist() == expected
+    whole = np.zeros(len(made), dtype=np.int64)
+    np.add.at(whole, runs.call, runs.count)
+    assert whole.tolist() == [
+        len(chain) if group >= 0 else 0 for (group, _, _), chain in zip(made, chains, strict=True)
+    ]
+
+
+# The lever
+
+GPT = ("openai", "gpt-4o-mini")
+GPT_PRICES = {(*GPT, "standard"): {"input": "0.15", "output": "0.6", "cache_read": "0.075"}}
+CLAUDE_PRICES = {
+    (*CLAUDE, "standard"): {
+        "input": "3", "output": "15", "cache_read": "0.3", "cache_write_5m": "3.75", "cache_write_1h": "6",
+    }
+}  # fmt: skip
+
+calls = st.lists(
+    st.fixed_dictionaries(
+        {
+            "day": st.integers(0, 2),
+            "second": st.integers(0, 4000),
+            "model": st.sampled_from([CLAUDE, GPT, SMALL]),
+            "feature": st.sampled_from(["ask", "search"]),
+            "processing": st.sampled_from(["standard", "standard", "batch"]),
+            "blocks": st.integers(0, 6),
+            "tree": st.integers(0, 2),
+            "uncached_input_tokens": st.integers(0, 4000),
+            "cache_read_tokens": st.integers(0, 2000),
+            "cost": st.one_of(st.just("list"), st.none(), st.floats(0, 2, allow_nan=False)),
+            "is_cache_hit": st.booleans(),
+            "has_usage": st.sampled_from([True, True, False]),
+        }
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+def situation_with_prefixes(made: list[dict[str, Any]]) -> Situation:
+    made = sorted(made, key=lambda each: (each["day"], each["second"]))
+    for each in made:
+        if each["is_cache_hit"]:
+            each["cost"] = 0.0
+    chains = [[1000 * (n + 1) + (each["tree"] if n > 2 else 0) for n in range(each["blocks"])] for each in made]
+    workload = workload_of(made, prefix_blocks=lists(chains))
+    rates = rates_of(workload, [*price_rows(), *price_rows(GPT_PRICES), *price_rows(CLAUDE_PRICES)])
+    listed = rates.priced(workload)
+    at_list = np.array([each["cost"] == "list" for each in made])
+    return Situation(replace(workload, cost=np.where(at_list, listed, workload.cost)), rates)
+
+
+@settings(max_examples=100, deadline=None)
+@given(calls)
+def test_the_neutral_setting_changes_no_bit(made: list[dict[str, Any]]) -> None:
+    situation = situation_with_prefixes(made)
+    assert PromptCache.neutral().apply(situation) is situation
+
+
+@settings(max_examples=150, deadline=None)
+@given(calls, st.one_of(st.floats(0, 5000), st.just(math.inf)), st.integers(1, 3000), st.booleans())
+def test_what_must_hold_for_any_calls(made: list[dict[str, Any]], ttl: float, minimum: int, chosen: bool) -> None:
+    situation = situation_with_prefixes(made)
+    asks = {"calls": Selection(feature=("ask",))} if chosen and any(each["feature"] == "ask" for each in made) else {}
+    setting = PromptCache(ttl=ttl, minimum_tokens=minimum, block_tokens=512, **asks)
+    before, after = situation.workload, setting.apply(situation).workload
+    assert after.input_tokens.tolist() == before.input_tokens.tolist()
+    assert after.output_tokens.tolist() == before.output_tokens.tolist()
+    assert (np.isnan(after.cost) == np.isnan(before.cost)).all()
+    untouched = ~setting.touches(situation)
+    assert not after.changed_since(before)[untouched].any()
+    assert situation.total() - after.total() <= before.spent()[~untouched].sum() + 1e-9
+    longer = replace(setting, ttl=ttl * 2 + 1).apply(situation).workload
+    assert (longer.cache_read_tokens >= after.cache_read_tokens).all()
+    # The curve is the replay, not an approximation of it.
+    slider = prompt_cache_slider(setting, situation)
+    for value in (0.0, 300.0, ttl, math.inf):
+        assert slider.cost(value) == pytest.approx(replace(setting, ttl=value).apply(situation).total(), abs=1e-9)
+
+
+def test_rules_decide_which_calls_take_part() -> None:
+    """Bills by model: a model without a rule, a model without a price for reads, calls in batches and short prompts stay."""
+    made = [
+        {"day": 0, "second": n, "model": model, "feature": "ask", "processing": processing, "blocks": blocks, "tree": 0,
+         "uncached_input_tokens": 3000, "cache_read_tokens": 0, "cost": "list", "is_cache_hit": False, "has_usage": True}
+        for n, (model, processing, blocks) in enumerate(
+            [(GPT, "standard", 5), (GPT, "standard", 5), (GPT, "batch", 5), (GPT, "standard", 1), (SMALL, "standard", 5), (OTHER, "standard", 5)]
+        )
+    ]  # fmt: skip
+    situation = situation_with_prefixes(made)
+    setting = PromptCache(ttl=300, block_tokens=512)
+    assert setting.touches(situation).tolist() == [True, True, False, False, True, True]
+    assert setting.apply(situation).workload.cache_read_tokens.tolist() == [0, 2560, 0, 0, 0, 0]
+    table = cache_models(setting, situation).set_index("model")
+    assert table.loc["gpt-4o-mini", "read_times"] == pytest.approx(0.5)
+    assert table.loc["gpt-4o-mini", "left_out"] is None
+    assert table.loc["other", "write_times"] == pytest.approx(1.25)
+
+
+def test_the_replay_is_held_against_what_the_log_says() -> None:
+    read = (0, 2560, 2560, 0)
+    made = [
+        call(0, second=second, model=GPT, uncached_input_tokens=3000 - cached, cache_read_tokens=cached)
+        for second, cached in zip((0, 100, 350, 1000), read, strict=True)
+    ]
+    workload = workload_of(made, prefix_blocks=lists([[1, 2, 3, 4, 5]] * 4))
+    rates = rates_of(workload, price_rows(GPT_PRICES))
+    situation = Situation(replace(workload, cost=rates.priced(workload)), rates)
+    exact = calibration(PromptCache(block_tokens=512), situation)
+    assert (exact.error, exact.is_calibrated) == (0.0, True)
+    assert exact.words.startswith("Calibrated within 0.0%")
+    # Replayed with the life that the log shows, nothing changes: the bill today is the bill of the replay.
+    after = PromptCache(ttl=300, block_tokens=512).apply(situation)
+    assert after.workload.cost.tobytes() == situation.workload.cost.tobytes()
+    wrong = calibration(PromptCache(block_tokens=512), situation, ttl=1000)
+    assert wrong.error == 0.0  # after the last logged read nothing is compared
+    smaller = calibration(PromptCache(block_tokens=256), situation)
+    assert smaller.error == pytest.approx(-0.5)
+    assert smaller.words.startswith("Not calibrated")
+    none = calibration(PromptCache(), situation_of([call()]))
+    assert none.error is None
+    assert not none.is_calibrated
+
+
+def test_the_prefix_that_many_share_is_marked_first() -> None:
+    made = [call(0, second=10 * n, model=CLAUDE, uncached_input_tokens=12_000) for n in range(8)]
+    chains = [[1, 2, 3, 100 + n] for n in range(6)] + [[50, 51, 52, 53]] * 2
+    workload = workload_of(made, prefix_blocks=lists(chains), prompt_name=Coded(np.zeros(8, dtype=np.int32), ("bot",)))
+    window = replace(workload.window, first=date(2026, 3, 1), last=date(2026, 3, 31))
+    rates = rates_of(workload, price_rows(CLAUDE_PRICES))
+    situation = Situation(
+        replace(workload, cost=rates.priced(workload), money=np.full(8, 1000.0), window=window), rates
+    )
+    marks = prefixes_to_mark(PromptCache(ttl=300, block_tokens=2000), situation)
+    first = marks.iloc[0]
+    assert (first["tokens"], first["calls"], first["reads"], first["writes"]) == (6000, 6, 5, 1)
+    # 5 reads at 2.7 less per million, one write at 0.75 more, of 6,000 tokens, each call standing for 1,000 dollars' worth.
+    assert first["saving"] == Decimal("76.50")
+    assert (first["prompt_name"], first["model"], first["prefix"]) == ("bot", "claude-sonnet-4-5", f"{3:016x}")
+    assert marks.iloc[1]["tokens"] == 8000
+    assert marks["saving"].tolist() == sorted(marks["saving"], reverse=True)
+
+
+def test_calls_without_fingerprints_stay_unless_a_share_is_assumed() -> None:
+    made = [call(0, second=60 * n, model=GPT, feature="ask", uncached_input_tokens=4000) for n in range(3)]
+    workload = workload_of(made)
+    rates = rates_of(workload, price_rows(GPT_PRICES))
+    situation = Situation(replace(workload, cost=rates.priced(workload)), rates)
+    assert PromptCache(ttl=300).apply(situation) is situation
+    setting = PromptCache(ttl=300, stable_share=0.5)
+    assert setting.apply(situation).workload.cache_read_tokens.tolist() == [0, 1920, 1920]
+    assert any("50%" in sentence for sentence in setting.assumptions())
+
+
+def test_a_block_is_as_many_tokens_as_the_calls_say() -> None:
+    made = [call(0, second=n, model=GPT, uncached_input_tokens=512 * 6 + n * 5) for n in range(100)]
+    workload = workload_of(made, prefix_blocks=lists([[1, 2, 3, 4, 5, 6]] * 100))
+    situation = Situation(workload, rates_of(workload, price_rows(GPT_PRICES)))
+    assert PromptCache(ttl=300).apply(situation).workload.cache_read_tokens.max() == 3072
+    # 1,024 characters a block: 11 blocks and a half in 2,760 tokens make 240 each.
+    made = [call(0, second=n, model=GPT, uncached_input_tokens=2760) for n in range(20)]
+    workload = workload_of(made, prefix_blocks=lists([list(range(1, 12))] * 20))
+    situation = Situation(workload, rates_of(workload, price_rows(GPT_PRICES)))
+    assert PromptCache(ttl=300).apply(situation).workload.cache_read_tokens.max() == 2560  # 2,640 in steps of 128
+
+
+def test_a_cache_that_is_paid_by_the_hour() -> None:
+    """Two calls half an hour apart, kept for an hour after each use: an hour and a half of 100,000 tokens at 4.50."""
+    gemini = ("google", "gemini-2.5-pro")
+    made = [
+        call(0, second=second, model=gemini, uncached_input_tokens=100_000, output_tokens=0) for second in (0, 1800)
+    ]
+    workload = workload_of(made, prefix_blocks=lists([[1]] * 2))
+    rates = rates_of(
+        workload,
+        [
+            PriceRow("percall", *gemini, kind, "standard", 0, Decimal(amount), "USD", BEGINNING, OPEN_END)
+            for kind, amount in (("input", "1.25"), ("cache_read", "0.125"), ("output", "10"))
+        ],
+    )
+    situation = Situation(replace(workload, cost=rates.priced(workload)), rates)
+    setting = PromptCache(ttl=3600, objects=True, block_tokens=100_000)
+    after = setting.apply(situation)
+    assert after.total() == pytest.approx(0.125 + 0.0125 + 1.5 * 0.45)
+    assert prompt_cache_slider(setting, situation).cost(3600) == pytest.approx(after.total())
+    implicit = replace(setting, objects=False).apply(situation)
+    assert implicit.total() == pytest.approx(0.125 + 0.0125)
+
+
+def test_the_curve_agrees_with_whole_replays() -> None:
+    made = [call(0, second=97 * n, model=GPT, uncached_input_tokens=3000) for n in range(30)]
+    workload = workload_of(made, prefix_blocks=lists([[1, 2, 3, 4, 5]] * 30))
+    rates = rates_of(workload, price_rows(GPT_PRICES))
+    money = np.full(30, 1e6)
+    situation = Situation(replace(workload, cost=rates.priced(workload), money=money), rates)
+    values = [0, 60, 300, 3600, math.inf]
+    whole = curve(lambda ttl: PromptCache(ttl=ttl, block_tokens=512), values, situation)
+    quick = prompt_cache_slider(PromptCache(block_tokens=512), situation).frame(values)
+    assert quick["saving"].tolist() == whole["saving"].tolist()
+    assert quick["saving"].iloc[-1] > 0
+
+
+def test_settings_are_checked_and_kept_in_files() -> None:
+    for wrong in (
+        {"ttl": -1.0},
+        {"ttl": math.nan},
+        {"stable_share": 0.96},
+        {"minimum_tokens": 0},
+        {"block_tokens": 0.0},
+    ):
+        with pytest.raises(InputError, match="must lie between"):
+            PromptCache(**wrong)
+    scenario = Scenario("x", (PromptCache(ttl=math.inf, calls=Selection(feature=("ask",)), minimum_tokens=2048),))
+    assert read_scenario(scenario.toml()) == scenario
+
+
+def test_wrong_rules_are_refused_in_words() -> None:
+    good = {
+        "provider": "p", "scheme": "marked", "minimum_tokens": 1, "grain_tokens": 1, "lives": [300], "writes": ["input"],
+        "source": "s", "valid_from": date(2026, 1, 1),
+    }  # fmt: skip
+    assert rules_of([good])[0].life(10) == (300_000_000, "input")
+    for wrong in (
+        {"lives": []},
+        {"scheme": "magic"},
+        {"writes": ["output"]},
+        {"grain_tokens": 0},
+        {"models": "("},
+        {"colour": 1},
+    ):
+        with pytest.raises(InputError, match="rule 1"):
+            rules_of([good | wrong])
+    assert all(rule.source for rule in read_rules())
+
+
+# Files
+
+
+def test_files_of_calls_and_of_traces(tmp_path: Path) -> None:
+    rows = [
+        {"started_at": f"2026-03-01T00:0{n}:00", "provider": "openai", "model": model, "uncached_input_tokens": 1300, "cache_read_tokens": None,
+         "prefix_blocks": [2**64 - 1, 7]}
+        for n, model in enumerate(("a", "a", "b"))
+    ]  # fmt: skip
+    path = tmp_path / "calls.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = simulate_prompt_cache_file(path, 300, 100, 1.25, 0.1)
+    assert found["requests"] == 3
+    assert (found["read_tokens"], found["write_tokens"], found["plain_tokens"]) == (
+        1040,
+        2080,
+        780,
+    )  # 520 tokens a block
+    assert simulate_prompt_cache_file(path, 0, 100)["read_tokens"] == 0
+    trace = tmp_path / "trace.csv"
+    trace.write_text('timestamp,input_length,hash_ids\n5,600,"[1,2]"\n0,600,"[1,3]"\n,1,"[1]"\n7,nothing,"[1]"\n')
+    found = simulate_prompt_cache_file(trace, None)
+    assert (found["requests"], found["rejected_rows"], found["read_tokens"]) == (2, 2, 512)
+
+
+def test_files_that_cannot_be_replayed_are_refused_in_words(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("timestamp,input_length,hash_ids\n")
+    other = tmp_path / "other.csv"
+    other.write_text("a,b\n1,2\n")
+    broken = tmp_path / "broken.parquet"
+    broken.write_text("no")
+    for path, words in (
+        (empty, "no row"), (other, "this file has a, b"), (broken, "cannot be replayed"), (tmp_path / "none.csv", "cannot be"),
+        (tmp_path / "x.txt", "a trace is a file"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=words):
+            simulate_prompt_cache_file(path, 300)
+    with pytest.raises(InputError, match="not be negative"):
+        simulate_prompt_cache_file(MOONCAKE, -1)
+    with pytest.raises(InputError, match="not negative"):
+        simulate_prompt_cache_file(MOONCAKE, 300, read=math.nan)
