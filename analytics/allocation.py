@@ -57,10 +57,11 @@ DETAIL = (
 def all_in_costs(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
     """All-in cost of every feature over the period, on the filters' basis, the dearest first, and last what is unallocated.
 
-    Grain: one row per feature (`kind` "feature"), and one with `feature` None (`kind` "unallocated"), which is always there when no feature
-    is filtered for. direct: what names the feature; allocated: its part of shared costs, of which allocated_<category> are the parts by cost
-    category; total = direct + allocated. In the row "unallocated" only `total` is known. All in `currency`; the totals sum to the ledger's total
-    to the last digit. total_share: part of that sum. calls: traced calls; total_per_call = total / calls.
+    Grain: one row per feature (`kind` "feature"), and one with `feature` None (`kind` "unallocated"), which is always there when no feature is
+    filtered for and there is any cost. direct: what names the feature; allocated: its part of shared costs, of which
+    allocated_<category> are the parts by cost category; total = direct + allocated. In the row "unallocated" only `total` is known.
+    All in `currency`; the totals sum to the ledger's total to the last digit. total_share: part of that sum. calls: traced calls;
+    total_per_call = total / calls.
 
     Filters on anything but the feature narrow the costs, not the use by which they are divided.
 
@@ -84,7 +85,7 @@ def all_in_costs_under(warehouse: Warehouse, filters: Filters, rules: tuple[Allo
         else:
             row["direct"] += part.cost
     chosen = _chosen(filters)
-    if chosen is None or UNTAGGED in chosen:
+    if parts and (chosen is None or UNTAGGED in chosen):
         rest = sums.get(None, {"total": Decimal(0)})
         sums[None] = {"total": rest["total"]}
     whole = sum((row["total"] for row in sums.values()), Decimal(0))

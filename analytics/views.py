@@ -42,15 +42,43 @@ class View:
 VIEWS: dict[str, View] = {
     view.name: view
     for view in (
-        View("totals", "analytics.totals:totals", "billed, effective and list totals, calls and their cost", one_object=True),
+        View(
+            "totals",
+            "analytics.totals:totals",
+            "billed, effective and list totals, calls and their cost",
+            one_object=True,
+        ),
         View("costs", "analytics.costs:costs", "cost per period and dimension, from the ledger", takes_by=True),
         View("features", "analytics.features:features", "cost of model calls by feature, beside its share of calls"),
-        View("unit-economics", "analytics.unit_economics:unit_economics", "cost per active user, call and conversion, by period"),
+        View(
+            "unit-economics",
+            "analytics.unit_economics:unit_economics",
+            "cost per active user, call and conversion, by period",
+        ),
         View("margins", "analytics.margins:margins", "cost, revenue and gross margin by feature and tier"),
         View("models", "analytics.models:models", "calls, tokens by class and cost by model"),
-        View("charges", "analytics.infrastructure:charges", "billing lines summed by category, service, account and resource"),
+        View(
+            "charges",
+            "analytics.infrastructure:charges",
+            "billing lines summed by category, service, account and resource",
+        ),
+        View(
+            "allocation",
+            "analytics.allocation:all_in_costs",
+            "all-in cost of each feature: direct, allocated by rule, and what stays unallocated",
+        ),
+        View(
+            "allocation-detail",
+            "analytics.allocation:allocation_detail",
+            "where each feature's all-in cost comes from: direct costs, rules and drivers",
+        ),
+        View("fx", "analytics.fx:fx", "costs billed in other currencies, and the exchange rates that convert them"),
         View("anomalies", "analytics.anomalies:anomalies", "days that cost more than 20 % above the seven days before"),
-        View("reconciliation", "analytics.reconciliation:reconciliation", "traces beside the provider's bill, by model and period"),
+        View(
+            "reconciliation",
+            "analytics.reconciliation:reconciliation",
+            "traces beside the provider's bill, by model and period",
+        ),
         View("coverage", "analytics.coverage:coverage", "what share of calls and cost has usage, a price and each tag"),
         View("tags", "analytics.tags:tags", "cost by value of each required tag, untagged shown"),
         View("loads", "analytics.records:loads", "every load: rows and sums, in and stored"),

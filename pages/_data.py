@@ -1,6 +1,6 @@
 """What pages ask, and how answers are kept: one open snapshot per process, one cached answer per question.
 
-Every answer is kept under (snapshot, function, scalars). Frames never take part in a key: Streamlit hashes large ones
+Every answer is kept under (snapshot, revision of people's rules, function, scalars). Frames never take part in a key: Streamlit hashes large ones
 from a sample, so that a changed row could go unseen. A published snapshot never changes, so an answer never goes
 stale; a new one has a new id and with it new answers.
 """
@@ -20,15 +20,18 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from analytics.allocation_rules import KIND as ALLOCATION_RULE
 from analytics.ledger import ledger
 from warehouse.configuration import DEFAULT_STORE, Configuration, read_configuration
 from warehouse.reader import Warehouse, open_snapshot
+from warehouse.state import State
 from warehouse.store import Store
+from warehouse.tag_rules import KIND as VIRTUAL_TAG
 
 STORE_VARIABLE = "PERCALL_STORE"
 CONFIG_VARIABLE = "PERCALL_CONFIG"
 
-_SNAPSHOT = "_snapshot_id"
+_SNAPSHOT, _REVISION = "_snapshot_id", "_rules_revision"
 _SCALARS = (str, int, float, bool, Decimal, date, timedelta, Enum, type(None))
 
 Answer = TypeVar("Answer")
@@ -47,14 +50,20 @@ def configuration() -> Configuration:
 
 
 def look_up_snapshot() -> str | None:
-    """Note the snapshot that is current now as the one this session looks at; None when nothing was ever loaded.
+    """Note the snapshot that is current now, with the rules of now, as what this session looks at; None when nothing was ever loaded.
 
     The shell calls this once per run of a page, so that everything on a page, fragments included, comes from one
-    snapshot.
+    snapshot and one set of rules.
     """
     snapshot_id = Store(store_path()).current_id()
     st.session_state[_SNAPSHOT] = snapshot_id
+    st.session_state[_REVISION] = _rules_revision()
     return snapshot_id
+
+
+def _rules_revision() -> int:
+    """Number of the last change to the rules that people saved: with another one, answers may be others."""
+    return State(store_path()).revision(VIRTUAL_TAG, ALLOCATION_RULE)
 
 
 def has_data() -> bool:
@@ -87,13 +96,13 @@ def warm() -> None:
     """Open the current snapshot and work out its ledger before the first session asks for them. Raises StoreError."""
     snapshot_id = Store(store_path()).current_id()
     if snapshot_id is not None:
-        ledger(_open(str(store_path()), snapshot_id))
+        ledger(_open(str(store_path()), snapshot_id, _rules_revision()))
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _open(store: str, snapshot_id: str) -> Warehouse:
+def _open(store: str, snapshot_id: str, revision: int) -> Warehouse:
     # Evicted entries are dropped, never closed: another session's query may still be reading.
-    return open_snapshot(Path(store), snapshot_id, configuration())
+    return open_snapshot(Path(store), snapshot_id, configuration(), revision=revision)
 
 
 def warehouse() -> Warehouse:
@@ -104,11 +113,11 @@ def warehouse() -> Warehouse:
     snapshot_id = st.session_state.get(_SNAPSHOT) or look_up_snapshot()
     if snapshot_id is None:
         raise LookupError("no snapshot: the shell shows the empty store before any page asks for data")
-    return _open(str(store_path()), snapshot_id)
+    return _open(str(store_path()), snapshot_id, st.session_state[_REVISION])
 
 
 def answer(function: Callable[..., Answer], *scalars: Any) -> Answer:
-    """`function(warehouse, *scalars)`, computed once per snapshot and scalars.
+    """`function(warehouse, *scalars)`, computed once per snapshot, rules and scalars.
 
     `function` is a top-level function of the analytics layer. `scalars` are strings, numbers, dates, None, `Filters`
     or other frozen dataclasses of scalars, or tuples of those. The result is a copy: a page may change it.
@@ -120,14 +129,14 @@ def answer(function: Callable[..., Answer], *scalars: Any) -> Answer:
         raise TypeError(f"{name} is no top-level function, so that its answers could not be told apart")
     key = ", ".join(_key(value) for value in scalars)
     open_warehouse = warehouse()
-    return _answer(str(store_path()), open_warehouse.snapshot_id, name, key, scalars)
+    return _answer(str(store_path()), open_warehouse.snapshot_id, open_warehouse.revision, name, key, scalars)
 
 
 @st.cache_data(max_entries=400, show_spinner=False)
-def _answer(store: str, snapshot_id: str, name: str, key: str, scalars: tuple[Any, ...]) -> Any:  # noqa: ARG001
+def _answer(store: str, snapshot_id: str, revision: int, name: str, key: str, scalars: tuple[Any, ...]) -> Any:  # noqa: ARG001
     # `key` says types and nesting, which a hash of `scalars` alone may not tell apart.
     module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)(_open(store, snapshot_id), *scalars)
+    return getattr(importlib.import_module(module), function)(_open(store, snapshot_id, revision), *scalars)
 
 
 def _key(value: Any) -> str:

@@ -99,14 +99,16 @@ class State:
         return revision
 
     def documents(self, kind: str, revision: int | None = None) -> list[Document]:
-        """The documents of a kind as they stood at a revision (default: now), oldest version first; removed ones are left out."""
-        newest: dict[str, Document] = {}
+        """The documents of a kind as they stood at a revision (default: now), in the order in which they were made; removed ones are left out."""
+        standing: dict[str, Document] = {}
         for document in self.history(kind):
-            if revision is None or document.revision <= revision:
-                newest[document.name] = document
-        return sorted(
-            (document for document in newest.values() if document.body is not None), key=lambda one: one.revision
-        )
+            if revision is not None and document.revision > revision:
+                break
+            if document.body is None:
+                standing.pop(document.name, None)
+            else:
+                standing[document.name] = document
+        return list(standing.values())
 
     def history(self, kind: str) -> list[Document]:
         """Every version of every document of a kind, in the order in which they were saved."""

@@ -197,7 +197,7 @@ def test_filters_narrow_costs_and_not_the_use_that_divides_them() -> None:
     by_rule = detail[detail["how"] == "by rule"]
     assert by_rule["shared_cost"].tolist() == [300, 30]
     assert by_rule["share_of_shared"].tolist() == [pytest.approx(1 / 3)] * 2
-    assert column(all_in_costs(warehouse, MAY.only("feature", UNTAGGED)), "total") == {None: 0}
+    assert all_in_costs(warehouse, MAY.only("feature", UNTAGGED)).empty
 
 
 def test_converted_lines_sum_to_the_ledger_to_the_last_digit() -> None:
@@ -221,8 +221,8 @@ def test_several_currencies_without_a_rate_are_refused() -> None:
         all_in_costs(warehouse, MAY)
 
 
-def test_an_empty_store_has_one_row_of_nothing() -> None:
-    assert column(all_in_costs(warehouse_of(), MAY), "total") == {None: 0}
+def test_an_empty_store_has_no_row() -> None:
+    assert all_in_costs(warehouse_of(), MAY).empty
     assert allocation_detail(warehouse_of(), MAY).empty
 
 
@@ -235,7 +235,7 @@ def test_demo_costs_are_all_in_to_the_last_digit(demo_warehouse: Warehouse) -> N
     assert {name or "": total for name, total in column(frame, "total").items() if total} == sums.to_dict()
 
 
-RULES = st.lists(
+RULES: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
     st.builds(
         dict,
         driver=st.sampled_from(["calls", "tokens", "cost", "gpu_seconds"]),

@@ -34,6 +34,13 @@ def test_the_last_version_counts_and_the_others_are_kept(tmp_path: Path) -> None
     assert state.revision() == second + 1
 
 
+def test_documents_keep_the_order_in_which_they_were_made(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    for name in ("b", "a", "c", "b"):
+        state.save("virtual tag", name, {}, author="Ann")
+    assert [document.name for document in state.documents("virtual tag")] == ["b", "a", "c"]
+
+
 def test_a_removed_document_is_gone_but_its_past_is_not(tmp_path: Path) -> None:
     state = State(tmp_path)
     first = state.save("virtual tag", "gpu", {"value": "search"}, author="Ann")
