@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from analytics.filters import Filters
-    from warehouse.reader import Warehouse
-
-ALIASES = {"tier": "user_tier"}
+from operations.filter_options import ALIASES, chosen_filters
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +38,7 @@ def export(
     settings = context.obj
     chosen = find(view)
     warehouse = open_current(settings.store, settings.configuration)
-    filters = _filters(warehouse, start, end, where or [], basis, grain)
+    filters = chosen_filters(warehouse, start, end, where or [], basis, grain)
     dimensions = tuple(ALIASES.get(name.strip(), name.strip()) for name in by.split(",") if name.strip())
     frame = chosen.answer(warehouse, filters, dimensions)
     data = write(frame, form, one_object=chosen.one_object)
@@ -51,32 +46,3 @@ def export(
         output.write_bytes(data)
     else:
         sys.stdout.buffer.write(data)
-
-
-def _filters(
-    warehouse: Warehouse, start: str | None, end: str | None, where: list[str], basis: str, grain: str
-) -> Filters:
-    from analytics.filters import Filters
-    from warehouse.errors import InputError
-
-    span = warehouse.span() or (date.today(), date.today())
-    conditions: dict[str, tuple[str, ...]] = {}
-    for item in where:
-        name, separator, value = item.partition("=")
-        if not separator or not name.strip():
-            raise InputError(f"--where {item!r} is not of the form dimension=value")
-        conditions[ALIASES.get(name.strip(), name.strip())] = tuple(value.split("|"))
-    first = _day(start, "--from") or span[0]
-    last = _day(end, "--to") or max(span[1], first)
-    return Filters(first, last, tuple(sorted(conditions.items())), basis, grain)
-
-
-def _day(text: str | None, option: str) -> date | None:
-    from warehouse.errors import InputError
-
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"{option} {text!r} is not a date: write YYYY-MM-DD") from None

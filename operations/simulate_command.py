@@ -1,0 +1,150 @@
+"""`percall simulate`: what-ifs on the store's own calls, or on the calls of a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from operations.filter_options import chosen_filters
+
+if TYPE_CHECKING:
+    from analytics.simulators.waterfall import Waterfall
+    from operations.cli import Context
+
+FORMATS = ("table", "json")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("simulate")(simulate)
+
+
+def simulate(
+    context: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCENARIO", help="A scenario file (TOML); or routing, semantic-cache, prompt-cache with --input."
+        ),
+    ],
+    input_file: Annotated[Path | None, typer.Option("--input", help="Calls of a file instead of the store's.")] = None,
+    form: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    start: Annotated[
+        str | None, typer.Option("--from", help="First day replayed (default: the first with data).")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Last day replayed, inclusive.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="dimension=value; repeatable.")] = None,
+    basis: Annotated[str, typer.Option(help="billed, effective or list.")] = "effective",
+    score: Annotated[str, typer.Option(help="routing: length or embedding.")] = "length",
+    threshold: Annotated[float, typer.Option(help="semantic-cache: least similarity of a hit.")] = 0.92,
+    normalize: Annotated[str, typer.Option(help="semantic-cache: raw, punctuation or stopwords.")] = "punctuation",
+    ttl: Annotated[
+        str | None, typer.Option(help="Seconds that an entry lives (semantic-cache without times: calls), or forever.")
+    ] = None,
+    capacity: Annotated[
+        int | None, typer.Option(help="semantic-cache: entries kept, least recently used out first.")
+    ] = None,
+    min_tokens: Annotated[int, typer.Option(help="prompt-cache: shortest prefix that is cached.")] = 0,
+    write: Annotated[
+        float, typer.Option(help="prompt-cache: price of a written token, in prices of plain input.")
+    ] = 1.25,
+    read: Annotated[float, typer.Option(help="prompt-cache: price of a read token, in prices of plain input.")] = 0.1,
+) -> None:
+    """Replay a scenario, lever after lever, on the calls of the store: cost per month after each lever, with ranges. With --input, one
+    lever on the calls of a file.
+    """
+    from warehouse.errors import InputError
+
+    if form not in FORMATS:
+        raise InputError(f"unknown format {form!r}: choose {', '.join(FORMATS)}")
+    replays: dict[str, Callable[[Path], dict[str, Any]]] = {
+        "routing": lambda file: _routing(file, score),
+        "semantic-cache": lambda file: _semantic_cache(file, threshold, normalize, _life(ttl), capacity),
+        "prompt-cache": lambda file: _prompt_cache(file, _life(ttl), min_tokens, write, read),
+    }
+    if what in replays:
+        if input_file is None:
+            raise InputError(
+                f"say which file: percall simulate {what} --input FILE; for the store's own calls write a scenario file"
+            )
+        _print(replays[what](input_file), form)
+        return
+    if input_file is not None:
+        raise InputError(f"--input goes with {', '.join(replays)}, not with {what!r}")
+    outcome = _scenario(context.obj, Path(what), (start, end, where or [], basis))
+    if form == "json":
+        _print(outcome.record(), form)
+    else:
+        _print_waterfall(outcome)
+
+
+def _life(ttl: str | None) -> float | None:
+    """Seconds, or None for ever. Raises InputError for anything else."""
+    from warehouse.errors import InputError
+
+    if ttl is None or ttl == "forever":
+        return None
+    try:
+        return float(ttl)
+    except ValueError:
+        raise InputError(f"--ttl {ttl!r} is neither a number of seconds nor forever") from None
+
+
+def _routing(file: Path, score: str) -> dict[str, Any]:
+    from analytics.simulators.files_routing import simulate_routing_file
+
+    return simulate_routing_file(file, score)
+
+
+def _semantic_cache(
+    file: Path, threshold: float, normalize: str, ttl: float | None, capacity: int | None
+) -> dict[str, Any]:
+    from analytics.simulators.files_semantic_cache import simulate_semantic_cache_file
+
+    return simulate_semantic_cache_file(file, threshold, normalize, ttl, capacity)
+
+
+def _prompt_cache(file: Path, ttl: float | None, min_tokens: int, write: float, read: float) -> dict[str, Any]:
+    from analytics.simulators.files_prompt_cache import simulate_prompt_cache_file
+
+    return simulate_prompt_cache_file(file, ttl, min_tokens, write, read)
+
+
+def _scenario(settings: Context, path: Path, chosen: tuple[str | None, str | None, list[str], str]) -> Waterfall:
+    from analytics.simulators.build_situation import build_situation
+    from analytics.simulators.scenario import read_scenario_file
+    from warehouse.reader import open_current
+
+    scenario = read_scenario_file(path)
+    warehouse = open_current(settings.store, settings.configuration)
+    start, end, where, basis = chosen
+    filters = chosen_filters(warehouse, start, end, where, basis, "month")
+    return scenario.run(build_situation(warehouse, filters))
+
+
+def _print(result: dict[str, Any], form: str) -> None:
+    if form == "json":
+        sys.stdout.write(json.dumps(result) + "\n")
+        return
+    for name, value in result.items():
+        if name != "curve":
+            sys.stdout.write(f"{name:22} {json.dumps(value) if isinstance(value, dict | list) else value}\n")
+
+
+def _print_waterfall(outcome: Waterfall) -> None:
+    lines = [f"{'USD per month, simulated':34} {'total':>14} {'saves here':>14} {'range':>27} {'alone':>14}"]
+    lines.append(f"{'Today':34} {outcome.today:>14,.2f}")
+    for step in outcome.steps:
+        span = f"{step.added_low:,.2f} to {step.added_high:,.2f}"
+        lines.append(f"{step.lever.title:34} {step.total:>14,.2f} {step.added:>14,.2f} {span:>27} {step.alone:>14,.2f}")
+    span = f"{outcome.saving_low:,.2f} to {outcome.saving_high:,.2f}"
+    lines.append(
+        f"{'All levers':34} {outcome.end:>14,.2f} {outcome.saving:>14,.2f} {span:>27} {outcome.alone_sum:>14,.2f}"
+    )
+    lines += [f"Note: {note}" for note in outcome.notes]
+    sys.stdout.write("\n".join(lines) + "\n")
