@@ -35,6 +35,13 @@ KINDS: dict[str, Kind] = {
     "litellm": Kind("connectors.litellm", "response_cost or spend, call_type, model_group, startTime"),
     "langfuse-export": Kind("connectors.langfuse_export", "trace_id, provided_model_name, usage_details, cost_details"),
     "otel": Kind("connectors.otel", "resourceSpans with gen_ai.* attributes"),
+    "openai-usage": Kind(
+        "connectors.openai_usage",
+        "start_time, amount_value, amount_currency or num_model_requests, or pages of organization costs or usage (JSON)",
+    ),
+    "anthropic-usage": Kind(
+        "connectors.anthropic_usage", "usage_date_utc, cost_usd or usage_output_tokens, or pages of a cost or usage report (JSON)"
+    ),
     "calls": Kind("connectors.plain", "started_at, model, and input_tokens, output_tokens or reported_cost", "CALLS"),
     "activity": Kind("connectors.plain", "date, and user_id or active_users", "ACTIVITY"),
     "revenue": Kind("connectors.plain", "date, amount, currency", "REVENUE"),

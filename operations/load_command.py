@@ -30,8 +30,8 @@ def load(
     ] = False,
     add: Annotated[bool, typer.Option("--add", help="The files count in addition to what the store holds.")] = False,
 ) -> None:
-    """Load files. The kind is found from their content: focus, aws-cur, gcp-export, litellm, langfuse-export, otel, calls, activity,
-    revenue, utilization, prices, fx.
+    """Load files. The kind is found from their content: focus, aws-cur, gcp-export, litellm, langfuse-export, otel, openai-usage,
+    anthropic-usage, calls, activity, revenue, utilization, prices, fx.
 
     Prints one JSON line per kind and partition: rows in, kept and rejected, billed and effective sums. Exit code 2 when a file was
     refused; the others are loaded all the same.
