@@ -70,6 +70,29 @@ def standing(warehouse: Warehouse, filters: Filters) -> Standing:
     )
 
 
+GRACE_DAYS = 2
+"""Days beyond its usual lag after which a source that brought nothing new is late."""
+
+
+def late_sources(warehouse: Warehouse, today: date) -> tuple[tuple[str, date], ...]:
+    """Sources whose newest day lies further back than their usual lag and two more days explain, each with that day, the latest first.
+
+    `today` is a day of the reporting time zone. Yesterday is the newest day that a source without a lag can have in full. Empty for the demo
+    company, whose months never move.
+    """
+    if warehouse.is_demo:
+        return ()
+    newest: dict[str, date] = {}
+    for row in _facts(warehouse):
+        newest[row["source"]] = max(row["last_day"], newest.get(row["source"], row["last_day"]))
+    late = [
+        (source, day)
+        for source, day in newest.items()
+        if (today - day).days > 1 + lag_days(warehouse.configuration, source) + GRACE_DAYS
+    ]
+    return tuple(sorted(late, key=lambda one: (one[1], one[0]), reverse=True))
+
+
 def complete_through(warehouse: Warehouse) -> dict[str, date]:
     """The last complete day of each source that was ever loaded, in the reporting time zone.
 

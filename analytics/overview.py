@@ -7,8 +7,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import pandas as pd
+
 from analytics import formatting
 from analytics.active_users import active_users
+from analytics.costs import costs
 from analytics.currency import require_one_currency
 from analytics.earnings import earned
 from analytics.features import has_data, headline
@@ -20,13 +23,20 @@ from analytics.ratios import gross_margin, per_unit
 from analytics.totals import totals
 from warehouse.reader import Warehouse
 
+MONTHS = 12
+"""How many months `by_month` looks back."""
+
 
 @dataclass(frozen=True)
 class RunRate:
-    """Where the cost of a month is heading: `amount`, and `how` it was obtained, in a sentence. None: not known."""
+    """Where the cost of a month is heading: `amount`, and `how` it was obtained, in a sentence. None: not known.
+
+    is_complete: every day of the month is in the data, so that the amount is its total and no projection.
+    """
 
     amount: Decimal | None
     how: str
+    is_complete: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,19 @@ def overview(warehouse: Warehouse, filters: Filters) -> Overview:
     )
 
 
+def by_month(warehouse: Warehouse, filters: Filters, currency: str) -> pd.DataFrame:
+    """Cost of each of the last calendar months by category, whatever the filters' period: where the chosen one stands among the others.
+
+    Grain: one row per month and category (columns of `analytics.costs.costs`) of the twelve months up to the newest with data, in `currency`
+    alone and on the filters' basis. The newest month may lack days, and so may the one in which the data begin. Empty without data.
+    """
+    first, last = warehouse.span() or (filters.start, filters.end)
+    month = last.year * 12 + last.month - MONTHS
+    start = max(first, date(month // 12, month % 12 + 1, 1))
+    frame = costs(warehouse, replace(filters, start=start, end=last, grain="month"), ("category",))
+    return frame[frame["currency"] == currency].reset_index(drop=True)
+
+
 def run_rate(warehouse: Warehouse, filters: Filters, total: Decimal | None) -> RunRate:
     """What the calendar month of the period will have cost at its end, if the days to come cost what its complete days did.
 
@@ -100,7 +123,7 @@ def run_rate(warehouse: Warehouse, filters: Filters, total: Decimal | None) -> R
         return RunRate(None, "Only for a calendar month, or the part of one since its first day.")
     complete = _last_complete_day(warehouse, span[1])
     if is_calendar_month(filters) and complete >= last:
-        return RunRate(total, "The month is complete: this is its total.")
+        return RunRate(total, "The month is complete: this is its total.", is_complete=True)
     until = min(end, complete)
     if until < start:
         return RunRate(None, f"No day of {month_name(start)} is complete yet.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import calendar
-from datetime import date
+from datetime import date, timedelta
 
-from analytics.filters import Filters
+from analytics.filters import Filters, first_day
 
 
 def month_name(day: date) -> str:
@@ -42,3 +42,17 @@ def during(filters: Filters) -> str:
     """The filters' period with its preposition: `in May 2026`, `on 2 May 2026`, `over 1 – 14 May 2026`."""
     word = "in" if is_calendar_month(filters) else "on" if filters.days == 1 else "over"
     return f"{word} {name(filters)}"
+
+
+def short_edges(filters: Filters) -> str:
+    """What to add to a chart's note where the period cuts its first or last week or month: `; the first week lacks days`. Else nothing."""
+    day_after = filters.end + timedelta(days=1)
+    cut = [
+        word
+        for word, short in (
+            ("first", first_day(filters.start, filters.grain) != filters.start),
+            ("last", first_day(day_after, filters.grain) != day_after),
+        )
+        if short
+    ]
+    return f"; the {' and the '.join(cut)} {filters.grain} {'lack' if len(cut) > 1 else 'lacks'} days" if cut else ""

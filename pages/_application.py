@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from analytics.freshness import late_sources
 from pages import _data, _filters, _gate, _periods, _states
 from pages._registry import PageEntry
 from pages._text import plain
@@ -22,6 +24,9 @@ _WORDMARK = (
     '<text x="24" y="23" font-family="Source Serif 4, Georgia, serif" font-size="22" font-weight="600" fill="#2E86C1">'
     "Percall</text></svg>"
 )
+
+MOST_LATE = 3
+"""As many late sources are named at the top of a page; Operate / Data lists all."""
 
 
 def run(registry: Sequence[PageEntry]) -> None:
@@ -74,8 +79,24 @@ def _prepare(entry: PageEntry, banner: DeltaGenerator) -> bool:
             ":orange-badge[Demo data]  :small[A made-up company. It makes room for your own files once you load them: "
             "`percall load FILE…`, or Operate / Data.]"
         )
+    else:
+        _say_what_is_late(banner)
     _filters.sidebar()
     return True
+
+
+def _say_what_is_late(banner: DeltaGenerator) -> None:
+    """Name the sources that have brought nothing new for longer than they usually take."""
+    today = datetime.now(_data.configuration().zone).date()
+    late = _data.answer(late_sources, today)
+    if not late:
+        return
+    ends = [f"{source} ends on {_periods.describe((day, day))}" for source, day in late]
+    more = f", and {len(ends) - MOST_LATE} more" if len(ends) > MOST_LATE else ""
+    banner.markdown(
+        f":orange-badge[Older data]  :small[{plain(', '.join(ends[:MOST_LATE]) + more)}: later days are missing here. "
+        "Load newer files with `percall load FILE…`, or on Operate / Data.]"
+    )
 
 
 def _footer(identity: _gate.Identity) -> None:

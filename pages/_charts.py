@@ -21,6 +21,9 @@ from pages._text import section
 
 _CONFIG = {"displayModeBar": False, "responsive": True}
 
+MOST_TOTALS = 6
+"""As many bars can carry their total in a narrow chart."""
+
 _HOVER = {"day": "%-d %B %Y", "week": "Week from %-d %B %Y", "month": "%B %Y"}
 
 
@@ -84,8 +87,9 @@ def cost_chart(
     currency: str = "USD",
     colours: Mapping[str, str] | None = None,
     height: int = 300,
+    totals: bool = False,
 ) -> None:
-    """Stacked bars of cost over time.
+    """Stacked bars of cost over time; with `totals` the sum of a bar stands over it, where there are few bars.
 
     `frame` has one row per period and name: `period` (date), `name` (category, feature, ...), `value` (Decimal, None:
     not known). `note` says basis, unit and time zone, under the title. `colours` maps names to colours (default:
@@ -96,7 +100,7 @@ def cost_chart(
     section(title, note)
     shades = colours or _palette.category_colours(mode())
     st.plotly_chart(
-        _stacked_bars(periods, series, shades, grain, currency, height),
+        _stacked_bars(periods, series, shades, grain, currency, height, totals=totals and len(periods) <= MOST_TOTALS),
         key=key,
         config=_CONFIG,
         alt=describe_costs(periods, series, grain, currency),
@@ -113,12 +117,17 @@ def _stacked_bars(
     grain: str,
     currency: str,
     height: int,
+    *,
+    totals: bool,
 ) -> dict[str, Any]:
     fallback = _palette.NEUTRAL[mode()]
     sums = [_sum(one.values[at] for one in series) for at in range(len(periods))]
     total: dict[str, Any] = {
         "type": "scatter",
-        "mode": "markers",
+        "mode": "markers+text" if totals else "markers",
+        "text": [formatting.money(amount, currency) for amount in sums],
+        "textposition": "top center",
+        "cliponaxis": False,
         "name": "Total",
         "x": [_iso(moment) for moment in periods],
         "y": [float(amount) for amount in sums],
@@ -142,7 +151,7 @@ def _stacked_bars(
             }
             for one in series
         ]
-        + ([total] if len(series) > 1 else []),
+        + ([total] if totals or len(series) > 1 else []),
         "layout": {
             "barmode": "relative",
             "bargap": 0.25,
@@ -174,6 +183,7 @@ def _stacked_bars(
                 "title": {"text": ""},
                 "nticks": 5,
                 "automargin": True,
+                **({"range": [0, float(max(sums)) * 1.12]} if totals and sums and min(sums) >= 0 else {}),
             },
         },
     }

@@ -40,9 +40,10 @@ _LABELS: Mapping[str, str] = {
     "user_tier": "User tier",
 }
 
-_NARROW = "narrow"
+NARROW = "narrow"
+"""Parameter by which a link narrows filters: see `pages._links`."""
 
-PARAMETERS: tuple[str, ...] = ("period", "dates", "basis", "by", *DIMENSION_KEYS.values(), _NARROW)
+PARAMETERS: tuple[str, ...] = ("period", "dates", "basis", "by", *DIMENSION_KEYS.values(), NARROW)
 """Every query parameter that belongs to the filters. Pages use other keys for their own."""
 
 _BASIS_HELP = (
@@ -72,17 +73,6 @@ def sidebar() -> Filters:
     return filters
 
 
-def link(label: str, page: str, *, icon: str | None = None, **narrowed: str) -> None:
-    """A link to another page that keeps the filters, and narrows some: `link("Search", "inform/features.py", feature="search")`.
-
-    `page` is the script under pages/ of another page than this one, `icon` a Material symbol's name. Streamlit carries bound
-    parameters to the next page by itself, but neither page links nor `st.switch_page` may set one: what is narrowed travels in
-    a parameter of its own, which `sidebar` takes over.
-    """
-    parameters = {_NARROW: [f"{name}:{value}" for name, value in narrowed.items()]} if narrowed else None
-    st.page_link(page, label=plain(label), icon=f":material/{icon}:" if icon else None, query_params=parameters)
-
-
 def narrow(**narrowed: str) -> None:
     """Narrow filters to one value each, for a button on the same page: `st.button(..., on_click=narrow, kwargs={"feature": x})`.
 
@@ -95,10 +85,10 @@ def narrow(**narrowed: str) -> None:
 
 def _take_over_narrowing() -> None:
     """Apply what a link has narrowed, and take it out of the address. Like all of an address, it is not trusted."""
-    items = st.query_params.get_all(_NARROW)
+    items = st.query_params.get_all(NARROW)
     if not items:
         return
-    del st.query_params[_NARROW]
+    del st.query_params[NARROW]
     for item in items:
         name, _, value = item.partition(":")
         if name in DIMENSION_KEYS:

@@ -59,7 +59,20 @@ REGISTRY: tuple[PageEntry, ...] = (
         "infrastructure",
         "Which services, accounts and resources are billed how much?",
     ),
-    _page("Inform", "The bill", "receipt_long", "bill", "What did we spend, on what, and how did it change?"),
+    _page(
+        "Inform",
+        "Allocation",
+        "account_tree",
+        "allocation",
+        "What does every feature cost all in, and what does no feature owe?",
+    ),
+    _page(
+        "Operate",
+        "Rules",
+        "rule",
+        "rules",
+        "Which rules divide shared costs and fill in missing tags, and who changed them?",
+    ),
     _page(
         "Operate",
         "Data",

@@ -14,8 +14,8 @@ from analytics.csv_export import frame_to_csv
 from analytics.filters import UNTAGGED
 
 Kind = Literal[
-    "text", "tag", "money", "unit_money", "share", "bar", "count", "number", "date", "time", "trend", "flag", "link"
-]
+    "text", "tag", "money", "unit_money", "share", "bar", "count", "large_count", "number", "date", "time", "trend", "flag", "link",
+]  # fmt: skip
 
 _SHARES = ("share", "bar")
 _NUMERIC = ("money", "unit_money", "number", *_SHARES)
@@ -30,6 +30,7 @@ class Column:
 
     tag: a dimension's value, "(untagged)" where there is none; money: amounts with cents; unit_money: small amounts per call,
     four to six digits; share: a part of 1 as a percentage; bar: the same with a bar; count: whole numbers with separators;
+    large_count: the same in thousands, millions and billions, for columns of very large ones;
     number: one digit after the point; trend: a list of numbers as a sparkline. `help` explains the term where it stands.
     `pinned` keeps the column in sight when scrolling.
     """
@@ -125,6 +126,7 @@ def _configuration(column: Column, values: pd.Series) -> Any:
         "share": lambda: make.NumberColumn(column.label, format="%.1f%%", **common),
         "bar": lambda: make.ProgressColumn(column.label, format="%.1f%%", min_value=0, max_value=100, **common),
         "count": lambda: make.NumberColumn(column.label, format="%,d", **common),
+        "large_count": lambda: make.NumberColumn(column.label, format="compact", **common),
         "number": lambda: make.NumberColumn(column.label, format="%,.1f", **common),
         "date": lambda: make.DateColumn(column.label, format="YYYY-MM-DD", **common),
         "time": lambda: make.DatetimeColumn(column.label, format="YYYY-MM-DD HH:mm", **common),

@@ -32,19 +32,19 @@ def overall(filters: Filters, frame: pd.DataFrame, currency: str) -> list[int]:
     columns = {
         "feature": draw.Column("Feature"),
         "cost": draw.Column("Cost", "money", currency=currency),
-        "cost_share": draw.Column("Share of cost", "bar"),
+        "cost_share": draw.Column("Share of cost", "bar", width=115),
         "calls": draw.Column("Calls", "count", help="Traced calls, retries and cache answers included"),
-        "call_share": draw.Column("Share of calls", "bar"),
+        "call_share": draw.Column("Share of calls", "bar", width=115),
         "cost_per_call": draw.Column("Per call", "unit_money", currency=currency, help="Cost before credits / calls"),
         "infrastructure_cost": draw.Column(
-            "Own infrastructure",
+            "Own infra",
             "money",
             currency=currency,
             help="Billing lines of other categories that are tagged with the feature, such as the GPUs that serve its model. Not in the cost.",
         ),
         "change": draw.Column("Change", "share", help="Cost against the period before; empty where nothing was before"),
         "trend": draw.Column("Daily cost", "trend", width="small"),
-        "tokens_per_call": draw.Column("Tokens per call", "count"),
+        "tokens_per_call": draw.Column("Tokens/call", "count", help="Tokens of all classes / calls"),
         "unpriced_calls": draw.Column("Unpriced", "count", help="Calls whose cost is not known, and not in the cost"),
     }  # fmt: skip
     selected = draw.table(
@@ -161,7 +161,7 @@ def page() -> None:
     draw.headline(
         answer(headline, filters) or "No feature's cost is known in this period",
         "Where a feature's upper bar is the longer one, its calls are dearer than average: look there first. What runs on own GPUs costs "
-        "nothing here: see its own infrastructure in the table.",
+        "nothing here: see the column Own infra of the table.",
         kicker=describe(filters),
     )
     share_chart(

@@ -15,7 +15,7 @@ from analytics.infrastructure import (
     charges_over_time,
     unused_commitments,
 )
-from analytics.period_names import name
+from analytics.period_names import name, short_edges
 from pages import _draw as draw
 from pages._data import answer, configuration
 from pages._filters import current, describe
@@ -181,7 +181,8 @@ def page() -> None:
     draw.cost_chart(
         answer(charges_over_time, narrowed),
         title="Bills by category",
-        note=f"{filters.basis.capitalize()} cost per {filters.grain}, {bill.currency}, days in {configuration().reporting_time_zone}, bills alone",
+        note=f"{filters.basis.capitalize()} cost per {filters.grain}, {bill.currency}, days in {configuration().reporting_time_zone}, bills alone"
+        + short_edges(filters),
         key="infrastructure_chart",
         grain=filters.grain,
         currency=bill.currency,

@@ -13,20 +13,19 @@ from pages._token_chart import token_chart
 
 def columns(currency: str, used: list[str]) -> dict[str, draw.Column]:
     """The table's columns; of the token classes only those that are used."""
-    tokens = {name: draw.Column(label, "count") for name, label in TOKEN_CLASS_NAMES.items() if name in used}
+    tokens = {name: draw.Column(label, "large_count") for name, label in TOKEN_CLASS_NAMES.items() if name in used}
     return {
         "model": draw.Column("Model"),
         "provider": draw.Column("Provider"),
         "cost": draw.Column("Cost", "money", currency=currency, help="From the bill where there is one, else from the traces"),
-        "cost_share": draw.Column("Share of cost", "bar"),
-        "cost_per_million_tokens": draw.Column("Per million tokens", "unit_money", currency=currency, help="Cost before credits / tokens"),
+        "cost_share": draw.Column("Share of cost", "bar", width=110),
+        "cost_per_million_tokens": draw.Column("Per M tokens", "unit_money", currency=currency, help="Cost before credits / million tokens"),
         "cost_per_call": draw.Column("Per call", "unit_money", currency=currency),
         "calls": draw.Column("Calls", "count"),
-        "total_tokens": draw.Column("Tokens", "count", help="All classes together"),
-        **tokens,
-        "cache_read_share": draw.Column("Cache read share", "share", help="Cache reads / all input tokens"),
         "unpriced_calls": draw.Column("Unpriced", "count", help="Calls whose cost is not known, and not in the cost"),
-        "operations": draw.Column("Operations"),
+        "total_tokens": draw.Column("Tokens", "large_count", help="All classes together; every digit in the CSV file"),
+        **tokens,
+        "cache_read_share": draw.Column("Cached", "share", help="Cache reads / all input tokens"),
     }  # fmt: skip
 
 

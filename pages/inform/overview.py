@@ -10,9 +10,10 @@ from analytics.changes import changes
 from analytics.costs import costs
 from analytics.features import features
 from analytics.filters import Filters
-from analytics.overview import Overview, overview
+from analytics.overview import Overview, by_month, overview
+from analytics.period_names import days_in_month, month_name, short_edges
 from pages import _draw as draw
-from pages._data import answer, configuration
+from pages._data import answer, configuration, span
 from pages._filters import current, describe
 from pages._links import link
 from pages._names import named
@@ -27,7 +28,9 @@ def key_figures(found: Overview, currency: str) -> None:
     if found.run_rate.amount is not None:
         metrics.append(
             draw.Metric(
-                "Month-end run rate", formatting.money(found.run_rate.amount, currency), help=found.run_rate.how
+                "Complete month" if found.run_rate.is_complete else "Month-end run rate",
+                formatting.money(found.run_rate.amount, currency),
+                help=found.run_rate.how,
             )
         )
     per_user, before = found.cost_per_average_dau, found.previous_cost_per_average_dau
@@ -45,6 +48,42 @@ def key_figures(found: Overview, currency: str) -> None:
     ]  # fmt: skip
     draw.metric_row(metrics)
     st.caption(draw.plain(found.coverage))
+
+
+def charts(filters: Filters, currency: str) -> None:
+    """The last months, and the chosen period beside them; the period alone where all data are of one month."""
+    months = answer(by_month, filters, currency)
+    if months["period"].nunique() < 2:
+        over_time(filters, currency)
+        return
+    left, right = st.columns([3, 5], gap="medium")
+    with left:
+        last = span()[1]
+        until = "" if last.day == days_in_month(last) else f"; {month_name(last)} up to day {last.day}"
+        draw.cost_chart(
+            months,
+            title="Month by month",
+            note=f"{filters.basis.capitalize()} cost per month, {currency}, whatever the period{until}",
+            key="overview_months",
+            grain="month",
+            currency=currency,
+            totals=True,
+        )
+    with right:
+        over_time(filters, currency)
+
+
+def over_time(filters: Filters, currency: str) -> None:
+    """The chosen period by category."""
+    draw.cost_chart(
+        answer(costs, filters, ("category",)),
+        title="Cost by category",
+        note=f"{filters.basis.capitalize()} cost per {filters.grain}, {currency}, days in {configuration().reporting_time_zone}"
+        + short_edges(filters),
+        key="overview_chart",
+        grain=filters.grain,
+        currency=currency,
+    )
 
 
 def what_changed(filters: Filters, found: Overview, by: str, currency: str) -> None:
@@ -68,7 +107,7 @@ def what_changed(filters: Filters, found: Overview, by: str, currency: str) -> N
         export_name=f"changes-{by}-{filters.start}-{filters.end}",
         export=frame,
         missing="new",
-        rows_in_sight=8,
+        rows_in_sight=10,
     )
 
 
@@ -111,14 +150,7 @@ def page() -> None:
         kicker=describe(filters),
     )
     key_figures(found, currency)
-    draw.cost_chart(
-        answer(costs, filters, ("category",)),
-        title="Cost by category",
-        note=f"{filters.basis.capitalize()} cost per {filters.grain}, {currency}, days in {configuration().reporting_time_zone}",
-        key="overview_chart",
-        grain=filters.grain,
-        currency=currency,
-    )
+    charts(filters, currency)
     if found.previous_total is None:
         draw.section("What changed")
         st.caption(

@@ -10,7 +10,7 @@ import streamlit as st
 from analytics import formatting
 from analytics.filters import Filters
 from analytics.margins import MarginSummary, margins, summary
-from analytics.period_names import during, is_calendar_month, name
+from analytics.period_names import during, is_calendar_month, name, short_edges
 from analytics.unit_economics import unit_economics, whole_period
 from pages import _draw as draw
 from pages._data import answer, configuration, span
@@ -107,9 +107,9 @@ def over_time(filters: Filters, net_of_credits: bool) -> None:
         )
         unit = choices.get(str(chosen), next(iter(choices.values())))
         draw.section(
-            f"{unit.long} by {filters.grain}",
+            f"{unit.long}, by {filters.grain}",
             f"{filters.basis.capitalize()} cost {'net' if net_of_credits else 'before'} of credits, {currency}, days in "
-            f"{configuration().reporting_time_zone}",
+            f"{configuration().reporting_time_zone}{short_edges(filters)}",
         )
         unit_chart(
             list(frame["period"]),

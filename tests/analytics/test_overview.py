@@ -10,8 +10,8 @@ import pytest
 
 from analytics.changes import changes
 from analytics.filters import Filters
-from analytics.overview import overview
-from analytics.period_names import name
+from analytics.overview import by_month, overview
+from analytics.period_names import name, short_edges
 from tests.analytics.facts import call, charge, day, warehouse_of
 from warehouse.errors import InputError
 from warehouse.reader import Warehouse
@@ -69,7 +69,7 @@ def test_a_month_in_progress_is_carried_on_at_the_rate_of_its_days() -> None:
     calls = [call("2026-05-01", "4"), call("2026-05-10", "6")]
     found = overview(warehouse_of(calls), MAY)
     assert found.total == D(10)
-    assert found.run_rate.amount == D(31)
+    assert (found.run_rate.amount, found.run_rate.is_complete) == (D(31), False)
     assert found.run_rate.how == "$10.00 in 10 complete days / 10 × 31 days."
 
 
@@ -77,13 +77,14 @@ def test_a_day_that_was_read_before_it_ended_does_not_count_in_the_rate() -> Non
     calls = [call("2026-05-01", "4"), call("2026-05-09", "5"), call("2026-05-10", "1")]
     load = {"source": "calls", "status": "stored", "loaded_at": datetime(2026, 5, 10, 11), "table_name": "calls"}
     found = overview(warehouse_of(calls, loads=[load]), MAY)
-    assert found.run_rate.amount == D(31)
+    assert (found.run_rate.amount, found.run_rate.is_complete) == (D(31), False)
     assert "9 complete days" in found.run_rate.how
 
 
 def test_a_complete_month_is_its_own_rate_and_other_periods_have_none() -> None:
     warehouse = warehouse_of([call("2026-05-01", "4"), call("2026-05-31", "6")])
-    assert overview(warehouse, MAY).run_rate.amount == D(10)
+    rate = overview(warehouse, MAY).run_rate
+    assert (rate.amount, rate.is_complete) == (D(10), True)
     assert overview(warehouse, Filters(day("2026-05-02"), day("2026-05-31"))).run_rate.amount is None
     assert overview(warehouse, Filters(day("2026-04-01"), day("2026-05-31"))).run_rate.amount is None
 
@@ -171,3 +172,45 @@ def test_the_demo_company_is_the_reference_case(
 )
 def test_periods_in_words(start: str, end: str, words: str) -> None:
     assert name(Filters(day(start), day(end))) == words
+
+
+def test_the_last_twelve_months_whatever_the_period() -> None:
+    calls = [call("2025-05-31", "1"), call("2025-06-01", "2"), call("2026-04-10", "4"), call("2026-05-12", "8")]
+    frame = by_month(warehouse_of(calls, [charge("2026-04-02", "16")]), MAY, "USD")
+    assert frame.groupby("period")["cost"].sum().to_dict() == {
+        date(2025, 6, 1): D(2),
+        date(2026, 4, 1): D(20),
+        date(2026, 5, 1): D(8),
+    }
+    assert set(frame["category"]) == {"LLM API", charge("2026-04-02", "16")["x_CostCategory"]}
+
+
+def test_months_obey_filters_and_keep_to_one_currency() -> None:
+    calls = [call("2026-04-10", "4", feature="ask"), call("2026-05-12", "8")]
+    warehouse = warehouse_of(calls, [charge("2026-04-02", "16", BillingCurrency="EUR")])
+    assert by_month(warehouse, MAY, "USD")["cost"].tolist() == [D(4), D(8)]
+    assert by_month(warehouse, MAY, "EUR")["cost"].tolist() == [D(16)]
+    assert by_month(warehouse, MAY.only("feature", "ask"), "USD")["cost"].tolist() == [D(4)]
+    assert by_month(warehouse_of(), MAY, "USD").empty
+
+
+def test_the_demo_months_are_the_reference_case(demo_warehouse: Warehouse) -> None:
+    frame = by_month(demo_warehouse, MAY, "USD")
+    sums = frame.groupby("period")["cost"].sum()
+    assert (sums.iloc[0], sums.iloc[-1], len(sums)) == (D(47231), D(9200), 3)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "grain", "words"),
+    [
+        ("2026-05-01", "2026-05-31", "day", ""),
+        ("2026-05-01", "2026-05-31", "month", ""),
+        # A Monday to a Sunday.
+        ("2026-05-04", "2026-05-17", "week", ""),
+        ("2026-05-01", "2026-05-31", "week", "; the first week lacks days"),
+        ("2026-05-04", "2026-05-30", "week", "; the last week lacks days"),
+        ("2026-03-02", "2026-05-30", "month", "; the first and the last month lack days"),
+    ],
+)
+def test_a_period_that_cuts_a_week_or_month_says_so(start: str, end: str, grain: str, words: str) -> None:
+    assert short_edges(Filters(day(start), day(end), grain=grain)) == words

@@ -21,7 +21,7 @@ def test_the_headline_and_figures_of_may_are_the_reference_case(
     )
     figures = {metric.label: metric.value for metric in app.metric}
     assert figures["Total"] == "$9,200"
-    assert figures["Month-end run rate"] == "$9,200"
+    assert figures["Complete month"] == "$9,200"
     assert figures["Cost per average DAU"] == "$14.84"
     assert figures["Gross margin"] == "66%"
     assert "All of it comes from bills." in words(app)

@@ -55,10 +55,10 @@ def test_the_loss_on_free_product_descriptions_is_said_in_words(
 
 def test_the_chosen_unit_and_grain_come_from_the_address(demo_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_product(monkeypatch, demo_store, PAGE, period="All data", by="Month", unit="Per call")
-    assert "#### Cost per call by month" in words(app)
+    assert "#### Cost per call, by month" in words(app)
     assert len(app.dataframe[0].value) == 3
     app = open_product(monkeypatch, demo_store, PAGE, period="May 2026", unit="nonsense")
-    assert "#### Cost per active user and day by day" in words(app)
+    assert "#### Cost per active user and day, by day" in words(app)
 
 
 def test_a_store_without_people_says_what_it_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
