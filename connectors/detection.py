@@ -40,7 +40,8 @@ KINDS: dict[str, Kind] = {
         "start_time, amount_value, amount_currency or num_model_requests, or pages of organization costs or usage (JSON)",
     ),
     "anthropic-usage": Kind(
-        "connectors.anthropic_usage", "usage_date_utc, cost_usd or usage_output_tokens, or pages of a cost or usage report (JSON)"
+        "connectors.anthropic_usage",
+        "usage_date_utc, cost_usd or usage_output_tokens, or pages of a cost or usage report (JSON)",
     ),
     "calls": Kind("connectors.plain", "started_at, model, and input_tokens, output_tokens or reported_cost", "CALLS"),
     "activity": Kind("connectors.plain", "date, and user_id or active_users", "ACTIVITY"),
