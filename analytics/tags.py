@@ -13,14 +13,11 @@ from analytics.ledger import ledger
 from analytics.ratios import share
 from warehouse.reader import Warehouse
 
-REQUIRED = ("team", "project", "env", "feature")
-"""Tags that every resource and every call must carry."""
-
 COLUMNS = ("tag", "value", "cost", "share", "tagged", "currency", "calls")
 
 
 def tags(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
-    """Ledger cost of the period by value of each required tag, on the filters' basis.
+    """Ledger cost of the period by value of each required tag (configuration: `required_tags`), on the filters' basis.
 
     Grain: one row per tag and value, the dearest first within a tag, and last the row of what lacks the tag (`value` None, `tagged`
     False; left out when everything has it). cost: in `currency`, the sum of what is known; None when nothing is. share: part of
@@ -30,7 +27,7 @@ def tags(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
     """
     rows = apply(ledger(warehouse), filters)
     answers: list[Row] = []
-    for tag in REQUIRED:
+    for tag in warehouse.configuration.required_tags:
         sums = rows.group_by(value=rows[tag], currency=rows.currency).agg(
             cost=rows[filters.basis].sum(),
             calls=rows.calls.sum().cast("int64"),

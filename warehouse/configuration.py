@@ -25,7 +25,8 @@ class Configuration:
     """Settings that change what a number means.
 
     `reporting_time_zone` cuts hours into days everywhere. `tag_keys` names, per dimension, the tag keys of billing lines and the
-    label keys of calls that are read for it, first match wins. `usual_lag_days` says, per source, how long its data take
+    label keys of calls that are read for it, first match wins. `required_tags` are the dimensions that every
+    resource and call must carry. `usual_lag_days` says, per source, how long its data take
     to be complete: younger days are badged partial. `prefer_reported_cost`: whose figure counts where both are known.
 
     `virtual_tags` are the rules of the sections [[virtual_tag]] (see `warehouse.tag_rules`), `allocation` the sections [[allocation]] as
@@ -43,6 +44,7 @@ class Configuration:
             "user_tier": ("user_tier", "tier"),
         }
     )
+    required_tags: tuple[str, ...] = ("team", "project", "env", "feature")
     usual_lag_days: dict[str, int] = field(
         default_factory=lambda: {
             "aws-cur": 2,
@@ -83,6 +85,10 @@ _FORMS: dict[str, _Form] = {
     "tag_keys": (
         lambda value: isinstance(value, dict) and all(_are_texts(keys) for keys in value.values()),
         '{ feature = ["feature", "use_case"] }',
+    ),
+    "required_tags": (
+        lambda value: _are_texts(value) and len(value) > 0 and set(value) <= set(Configuration().tag_keys),
+        '["team", "project", "env", "feature"], of project, feature, team, env, user_tier',
     ),
     "usual_lag_days": (
         lambda value: isinstance(value, dict) and all(_is_count(days) for days in value.values()),
@@ -135,6 +141,8 @@ def read_configuration(path: Path | None = None) -> Configuration:
             raise InputError(f"{value!r} cannot be used; write it like {key} = {example}", file=str(path), column=key)
     if "tag_keys" in settings:
         settings["tag_keys"] = Configuration().tag_keys | {k: tuple(v) for k, v in settings["tag_keys"].items()}
+    if "required_tags" in settings:
+        settings["required_tags"] = tuple(dict.fromkeys(settings["required_tags"]))
     if "usual_lag_days" in settings:
         settings["usual_lag_days"] = Configuration().usual_lag_days | settings["usual_lag_days"]
     for key in ("category_rules", "price_overrides"):

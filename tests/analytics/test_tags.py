@@ -8,12 +8,13 @@ from decimal import Decimal
 import pytest
 
 from analytics.filters import Filters
-from analytics.tags import REQUIRED, tags
+from analytics.tags import tags
 from tests.analytics.facts import call, charge, warehouse_of
 from warehouse.errors import InputError
 from warehouse.reader import Warehouse
 
 D = Decimal
+REQUIRED = ("team", "project", "env", "feature")
 MAY = Filters(date(2026, 5, 1), date(2026, 5, 31))
 
 
