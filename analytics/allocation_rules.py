@@ -167,6 +167,17 @@ def _percent(reader: RuleReader, given: object) -> tuple[tuple[str, Decimal], ..
     return tuple(sorted(parts))
 
 
+def percent_from_text(text: str) -> dict[str, str]:
+    """`search = 60, ask = 30` (or `search 60%`) as the percentages of a rule. Raises InputError for what is not of that form."""
+    parts: dict[str, str] = {}
+    for item in filter(None, (piece.strip() for piece in text.replace(";", ",").split(","))):
+        words = item.replace("=", " ").replace("%", " ").split()
+        if len(words) < 2:
+            raise InputError(f"{item!r} is no feature with its percentage: write search = 60, ask = 30")
+        parts[" ".join(words[:-1])] = words[-1]
+    return parts
+
+
 def _between(first: date, last: date) -> str:
     start = "" if first == date.min else f"from {first}"
     end = "" if last == date.max else f"to {last}"
