@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import Slider
+from analytics.simulators.slider import Slider, kept
 from analytics.simulators.waterfall import cents
 from analytics.simulators.workload import Workload
 
@@ -85,8 +85,7 @@ def _tokens(workload: Workload, cache_share: float) -> dict[str, NDArray[np.int6
 
 def _plan(setting: Batch, situation: Situation) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """The calls that can wait and have a batch price; and the models whose calls could wait but have none."""
-    key = (Batch.name, replace(setting, share=0.0), situation.workload.stamp, situation.rates)
-    return situation.memo.get(key, lambda: _planned(setting, situation))
+    return kept(situation, Batch.name, replace(setting, share=0.0), lambda: _planned(setting, situation))
 
 
 def _planned(setting: Batch, situation: Situation) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
@@ -137,8 +136,7 @@ def batch_slider(setting: Batch, situation: Situation) -> Slider:
 
     changed: calls (weighted) that are sent in batches.
     """
-    key = ("batch slider", replace(setting, share=0.0), situation.workload.stamp, situation.rates)
-    return situation.memo.get(key, lambda: _slider(setting, situation))
+    return kept(situation, "batch slider", replace(setting, share=0.0), lambda: _slider(setting, situation))
 
 
 def _slider(setting: Batch, situation: Situation) -> Slider:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import Excess, Slider, dollars_per_token
+from analytics.simulators.slider import Excess, Slider, dollars_per_token, kept
 from analytics.simulators.waterfall import cents
 from analytics.simulators.workload import EMBEDDING, LLM_API, Workload
 from warehouse.errors import InputError
@@ -168,8 +168,7 @@ def output_slider(setting: OutputLimits, situation: Situation) -> Slider:
 
     changed: calls (weighted) whose answers the cap cuts.
     """
-    key = ("output-limit slider", replace(setting, cap=math.inf), situation.workload.stamp, situation.rates)
-    return situation.memo.get(key, lambda: _slider(setting, situation))
+    return kept(situation, "output-limit slider", replace(setting, cap=math.inf), lambda: _slider(setting, situation))
 
 
 def _slider(setting: OutputLimits, situation: Situation) -> Slider:
@@ -180,7 +179,7 @@ def _slider(setting: OutputLimits, situation: Situation) -> Slider:
         setting.repeats(situation, shaped, chosen) if setting.end_repeats else (np.zeros(0, np.int64),) * 2
     )
     at = np.flatnonzero(chosen & workload.has_usage & ~workload.is_cache_hit & ~_at(repeats, len(chosen)))
-    ordinary = _Limits.of(setting, shaped, at)
+    ordinary = _Limits.of(setting, shaped, at).sums()
     weights = Excess.of(_wanted(workload)[at], workload.weight[at])
     first, again = _wanted(workload)[before], _Limits.of(setting, shaped, repeats)
     spent = workload.spent()[repeats]
@@ -188,10 +187,13 @@ def _slider(setting: OutputLimits, situation: Situation) -> Slider:
 
     def saved(cap: float) -> float:
         limit = math.floor(cap) if math.isfinite(cap) else math.inf
-        total = today - after_shape + ordinary.saved(limit)
+        total = today - after_shape
+        if math.isfinite(limit):
+            output, reasoning, retried = ordinary
+            total += output.over(limit) + reasoning.over(limit) - retried.weight(limit)
         if len(repeats):
             gone = first <= limit
-            total += float(spent[gone].sum()) + again.saved_of(limit, ~gone)
+            total += float(spent[gone].sum()) + again.saved(limit, ~gone)
         return total
 
     return Slider(today, situation.window.scale_to_month, saved, weights.weight)
@@ -206,7 +208,6 @@ class _Limits:
     output_price: NDArray[np.float64]
     reasoning_price: NDArray[np.float64]
     again: NDArray[np.float64]
-    sums: tuple[Excess, Excess, Excess]
 
     @staticmethod
     def of(setting: OutputLimits, shaped: Situation, at: NDArray[np.int64]) -> _Limits:
@@ -216,15 +217,18 @@ class _Limits:
         known = np.nan_to_num(workload.cost[at]) * workload.money[at]
         again = np.where(_was_cut(workload)[at], 0.0, known) * setting.retry_share
         output, thought = dollars["output"], dollars["reasoning"]
-        sums = Excess.of(wanted, output), Excess.of(reasoning, thought - output), Excess.of(wanted, again)
-        return _Limits(wanted, reasoning, output, thought, again, sums)
+        return _Limits(wanted, reasoning, output, thought, again)
 
-    def saved(self, limit: float) -> float:
-        if math.isinf(limit):
-            return 0.0
-        return self.sums[0].over(limit) + self.sums[1].over(limit) - self.sums[2].weight(limit)
+    def sums(self) -> tuple[Excess, Excess, Excess]:
+        """What all of these calls save by output, what reasoning adds to it, and what is asked again: for any limit."""
+        return (
+            Excess.of(self.wanted, self.output_price),
+            Excess.of(self.reasoning, self.reasoning_price - self.output_price),
+            Excess.of(self.wanted, self.again),
+        )
 
-    def saved_of(self, limit: float, chosen: NDArray[np.bool_]) -> float:
+    def saved(self, limit: float, chosen: NDArray[np.bool_]) -> float:
+        """What the chosen ones of these calls save."""
         if math.isinf(limit):
             return 0.0
         over, thought = np.maximum(self.wanted - limit, 0), np.maximum(self.reasoning - limit, 0)

@@ -20,6 +20,7 @@ from analytics.simulators.prompt_cache_gaps import NEVER, Runs, prefix_gaps
 from analytics.simulators.prompt_cache_rules import CacheRule, cacheable, read_rules, rule_of_calls
 from analytics.simulators.rates_table import CLASS_PLACE
 from analytics.simulators.situation import Situation
+from analytics.simulators.slider import kept
 from analytics.simulators.workload import EMBEDDING, LLM_API
 
 CACHED_COLUMNS = {
@@ -145,8 +146,8 @@ class PreparedCache:
         lives = np.array([rule.life(ttl)[0] for rule in self.rules], dtype=np.int64)
         prices = np.array([rule.storage / 1e6 / _HOUR for rule in self.rules])
         rule = self.rule[self.runs.call]
-        kept = np.minimum(self.runs.gap, lives[rule]) * self.run_tokens * prices[rule]
-        stored: NDArray[np.float64] = np.bincount(self.runs.call, weights=kept, minlength=len(self.full)).astype(
+        cost = np.minimum(self.runs.gap, lives[rule]) * self.run_tokens * prices[rule]
+        stored: NDArray[np.float64] = np.bincount(self.runs.call, weights=cost, minlength=len(self.full)).astype(
             np.float64
         )
         return stored
@@ -154,8 +155,7 @@ class PreparedCache:
 
 def prepared(setting: PromptCache, situation: Situation) -> PreparedCache:
     """What does not depend on the life, made once for each state of the calls and kept."""
-    key = (PromptCache.name, replace(setting, ttl=None), situation.workload.stamp, situation.rates)
-    return situation.memo.get(key, lambda: _prepare(setting, situation))
+    return kept(situation, PromptCache.name, replace(setting, ttl=None), lambda: _prepare(setting, situation))
 
 
 def _prepare(setting: PromptCache, situation: Situation) -> PreparedCache:
@@ -191,9 +191,9 @@ def _prepare(setting: PromptCache, situation: Situation) -> PreparedCache:
         full = full + np.where(guessed > 0, guessed, 0)
     # All calls that use a prefix keep it warm; only the chosen ones, where a read costs less than plain input, are billed anew.
     touched = (full > 0) & setting.calls.mask(workload) & _reads_are_cheaper(situation, text_tokens)
-    kept = touched[runs.call]
-    runs = Runs(runs.call[kept], runs.gap[kept], runs.first[kept], runs.count[kept])
-    return PreparedCache(touched, rules, rule, np.where(touched, full, 0), prefixes, runs, tokens[kept])
+    billed = touched[runs.call]
+    runs = Runs(runs.call[billed], runs.gap[billed], runs.first[billed], runs.count[billed])
+    return PreparedCache(touched, rules, rule, np.where(touched, full, 0), prefixes, runs, tokens[billed])
 
 
 def _logged(situation: Situation) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from analytics.simulators.prompt_cache import CACHED_COLUMNS, PreparedCache, PromptCache, prepared
 from analytics.simulators.prompt_cache_rules import CacheRule
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import Slider, dollars_per_token
+from analytics.simulators.slider import Slider, dollars_per_token, kept
 
 _HOUR = 3_600_000_000
 
@@ -18,10 +18,10 @@ _HOUR = 3_600_000_000
 def prompt_cache_slider(setting: PromptCache, situation: Situation) -> Slider:
     """Cost of the window along `ttl` (seconds), all else as in `setting`: the same figures as `PromptCache.apply` for every value.
 
-    changed: calls (weighted) whose prefix is read or written differently is not counted along the life; it is the number of calls that take part.
+    changed: the calls (weighted) that take part, whatever the life.
     """
-    key = ("prompt-cache slider", replace(setting, ttl=None), situation.workload.stamp, situation.rates)
-    return situation.memo.get(key, lambda: _slider(setting, situation))
+    neutral = replace(setting, ttl=None)
+    return kept(situation, "prompt-cache slider", neutral, lambda: _slider(setting, situation))
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ NEVER = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Blocks of one call, one after another, that were last used by the same earlier call; in order of call, then block.
+    """Blocks of one call, one after another, that were last used by the same earlier call; in no order.
 
     call: place of the call (int32). gap: microseconds since that use, `NEVER` for none (int64). first, count: which blocks (int32).
     """
@@ -118,5 +118,4 @@ class _Walk:
             nothing = np.zeros(0, dtype=np.int32)
             return Runs(nothing, nothing.astype(np.int64), nothing, nothing)
         call, gap, first, count = (np.concatenate(parts) for parts in zip(*self._found, strict=True))
-        order = np.argsort(call, kind="stable")
-        return Runs(call[order], gap[order], first[order], count[order])
+        return Runs(call, gap, first, count)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import Slider, dollars_per_token
+from analytics.simulators.slider import Slider, dollars_per_token, kept
 from analytics.simulators.waterfall import cents
 from analytics.simulators.workload import LLM_API, Workload
 from warehouse.errors import InputError
@@ -205,8 +205,7 @@ def rag_slider(setting: Rag, situation: Situation) -> Slider:
     chunks.
     """
     neutral = replace(setting, chunk_tokens=setting.chunk_tokens_today, top_k=setting.top_k_today)
-    key = ("rag slider", neutral, situation.workload.stamp, situation.rates)
-    return situation.memo.get(key, lambda: _slider(neutral, situation))
+    return kept(situation, "rag slider", neutral, lambda: _slider(neutral, situation))
 
 
 def _slider(neutral: Rag, situation: Situation) -> Slider:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from analytics.simulators.rates_table import CLASS_PLACE
-from analytics.simulators.situation import Situation
+from analytics.simulators.situation import Memo, Situation
 from analytics.simulators.waterfall import cents
-from warehouse.rates import CLASS_OF_COLUMN, INPUT_COLUMNS
+from warehouse.rates import INPUT_COLUMNS
+
+Result = TypeVar("Result")
+_KEPT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,15 @@ class Slider:
         return pd.DataFrame(rows, columns=["value", "cost", "saving", "changed_calls", "is_today"], dtype=object)
 
 
+def kept(situation: Situation, name: str, key: Hashable, make: Callable[[], Result]) -> Result:
+    """What a lever prepared for one state of the calls, made once: as `situation.memo`, but of each name only the last few are kept.
+
+    With millions of calls such a thing is hundreds of megabytes, and a scenario goes through dozens of states.
+    """
+    few: Memo = situation.memo.get(name, lambda: Memo(_KEPT))
+    return few.get((key, situation.workload.stamp, situation.rates), make)
+
+
 def dollars_per_token(
     situation: Situation, at: NDArray[np.int64], kinds: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
@@ -76,24 +88,23 @@ def dollars_per_token(
     }
 
 
-COLUMN_OF_CLASS = {kind: column for column, kind in CLASS_OF_COLUMN.items()}
-"""Token class of prices -> token column of calls."""
-
-
 @dataclass(frozen=True, eq=False)
 class Excess:
-    """Sum of weight x max(0, value - limit) over many values, for any limit: two look-ups in sorted cumulative sums."""
+    """Sum of weight x max(0, value - limit) over many values, for any limit: two look-ups in cumulative sums by distinct value."""
 
     values: NDArray[np.float64]
     weights: NDArray[np.float64]
     products: NDArray[np.float64]
 
     @staticmethod
-    def of(values: NDArray, weights: NDArray[np.float64]) -> Excess:
-        """Prepared for these values."""
-        order = np.argsort(values, kind="stable")
-        ordered, weighed = values[order].astype(np.float64), weights[order]
-        return Excess(ordered, _from_the_end(weighed), _from_the_end(weighed * ordered))
+    def of(values: NDArray[np.int64], weights: NDArray[np.float64]) -> Excess:
+        """Prepared for these values, whole numbers that are not negative."""
+        if len(values) and values.max() < _FEW:
+            distinct, place = np.arange(int(values.max()) + 1), values
+        else:
+            distinct, place = np.unique(values, return_inverse=True)
+        sums = np.bincount(place, weights=weights, minlength=len(distinct)).astype(np.float64)
+        return Excess(distinct.astype(np.float64), _from_the_end(sums), _from_the_end(sums * distinct))
 
     def over(self, limit: float) -> float:
         """The sum at this limit."""
@@ -108,3 +119,7 @@ class Excess:
 def _from_the_end(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum from each place to the end; one more element than values, the last 0."""
     return np.concatenate([np.cumsum(values[::-1])[::-1], [0.0]])
+
+
+_FEW = 1 << 20
+"""Up to so many distinct values are counted in a table instead of being sorted."""
