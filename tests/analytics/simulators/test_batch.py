@@ -166,3 +166,10 @@ def test_settings_are_checked_and_kept_in_files() -> None:
             Batch(**wrong)
     scenario = Scenario("x", (Batch(share=0.4, calls=Selection(feature=("night",)), with_users=True),))
     assert read_scenario(scenario.toml()) == scenario
+
+
+def test_nothing_to_replay_is_no_error() -> None:
+    nothing = situation_of([])
+    assert Batch(share=1).apply(nothing) is nothing
+    assert batch_slider(Batch(), nothing).cost(1) == 0
+    assert batch_candidates(Batch(), nothing).empty

@@ -219,3 +219,12 @@ def test_settings_are_checked_and_kept_in_files() -> None:
     assert read_scenario(scenario.toml()) == scenario
     with pytest.raises(InputError, match="no call of this period"):
         OutputLimits(cap=1, calls=Selection(feature=("none",))).apply(situation_of([call(feature="ask")]))
+
+
+def test_nothing_to_replay_is_no_error() -> None:
+    nothing = situation_of([])
+    setting = OutputLimits(cap=30, answer_tokens=28, end_repeats=True)
+    assert setting.apply(nothing) is nothing
+    assert output_slider(setting, nothing).cost(30) == 0
+    assert answer_lengths(setting, nothing).empty
+    assert truncation_risk(setting, nothing) is None

@@ -398,6 +398,15 @@ def test_the_curve_agrees_with_whole_replays() -> None:
     assert quick["saving"].iloc[-1] > 0
 
 
+def test_nothing_to_replay_is_no_error() -> None:
+    nothing = situation_of([])
+    setting = PromptCache(ttl=300, stable_share=0.5)
+    assert setting.apply(nothing) is nothing
+    assert prompt_cache_slider(setting, nothing).cost(300) == 0
+    assert cache_models(setting, nothing).empty
+    assert prefixes_to_mark(setting, nothing).empty
+
+
 def test_settings_are_checked_and_kept_in_files() -> None:
     for wrong in (
         {"ttl": -1.0},
@@ -450,6 +459,9 @@ def test_files_of_calls_and_of_traces(tmp_path: Path) -> None:
         780,
     )  # 520 tokens a block
     assert simulate_prompt_cache_file(path, 0, 100)["read_tokens"] == 0
+    array = tmp_path / "calls.json"
+    array.write_text(json.dumps(rows))
+    assert simulate_prompt_cache_file(array, 300, 100) == found
     trace = tmp_path / "trace.csv"
     trace.write_text('timestamp,input_length,hash_ids\n5,600,"[1,2]"\n0,600,"[1,3]"\n,1,"[1]"\n7,nothing,"[1]"\n')
     found = simulate_prompt_cache_file(trace, None)
