@@ -12,21 +12,13 @@ from collections.abc import Sequence
 
 import ibis
 import ibis.expr.types as ir
-import pandas as pd
 
-from analytics.filters import Filters, apply
-from analytics.frames import frame_of, rows_of
 from warehouse.reader import Warehouse
 
 MONEY = "decimal(38, 12)"
 DAYS_BACK = 7
 CALLS_CURRENCY = "USD"
 """Currency of the cost of calls: prices are in it."""
-
-COLUMNS = (
-    "currency", "reporting_currency", "days", "days_without_rate", "first_missing", "native_effective", "effective", "lowest_rate",
-    "highest_rate", "latest_rate_date", "sources",
-)  # fmt: skip
 
 
 def bill_daily(warehouse: Warehouse) -> ir.Table:
@@ -91,64 +83,6 @@ def daily_rates(warehouse: Warehouse) -> ir.Table:
     return warehouse.materialise(
         "fx_daily", ranked.filter(ranked.position == 0).select("date", "currency", "rate", "rate_date", "source")
     )
-
-
-def fx(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
-    """The conversions of the period: billing lines in other currencies than the reporting one, and the rates used.
-
-    Grain: one row per currency, in the order of their codes; empty when every line is in the reporting currency. days: days with lines in it;
-    days_without_rate and first_missing: those that could not be converted, and the first of them; native_effective: effective cost as billed, of all
-    these days; effective: the same in the reporting currency (None: a rate is missing); lowest_rate, highest_rate: units of the reporting currency
-    for one; latest_rate_date: the newest date of a rate used; sources: where the rates come from.
-    """
-    reporting = warehouse.configuration.reporting_currency
-    charges = warehouse.table("charges_daily")
-    native = apply(charges.mutate(native_currency=charges.BillingCurrency), filters)
-    native = native.filter(native.native_currency != reporting)
-    by_day = native.group_by(["date", "native_currency"]).agg(native_effective=native.effective.sum().cast(MONEY))
-    rates = daily_rates(warehouse)
-    rates = rates.select(
-        rate_day=rates.date, rate_of=rates.currency, rate=rates.rate, rate_date=rates.rate_date, source=rates.source
-    )
-    days = by_day.left_join(rates, [by_day.date == rates.rate_day, by_day.native_currency == rates.rate_of])
-    missing = days.rate.isnull()
-    sums = days.group_by(currency=days.native_currency).agg(
-        days=days.count(),
-        days_without_rate=missing.sum().cast("int64"),
-        first_missing=days.date.min(where=missing),
-        native_effective=days.native_effective.sum().cast(MONEY),
-        effective=(days.native_effective * days.rate).cast(MONEY).sum().cast(MONEY),
-        lowest_rate=days.rate.min(),
-        highest_rate=days.rate.max(),
-        latest_rate_date=days.rate_date.max(),
-        sources=days.source.collect(),
-    )
-    rows = rows_of(warehouse, sums)
-    for row in rows:
-        row["reporting_currency"] = reporting
-        row["sources"] = ", ".join(sorted({source for source in row["sources"] or () if source})) or None
-        if row["days_without_rate"]:
-            row["effective"] = None
-    rows.sort(key=lambda row: row["currency"])
-    return frame_of(rows, COLUMNS)
-
-
-def note(warehouse: Warehouse, filters: Filters) -> str | None:
-    """The conversions of the period in a sentence, with their source; None when nothing was converted."""
-    sentences = []
-    for row in fx(warehouse, filters).to_dict("records"):
-        pair = f"{row['currency']} to {row['reporting_currency']}"
-        missing = row["days_without_rate"]
-        if missing == row["days"]:
-            sentences.append(f"No exchange rate for {pair}: amounts in {row['currency']} stay as they are.")
-            continue
-        lowest, highest = (f"{row[name].normalize():f}" for name in ("lowest_rate", "highest_rate"))
-        span = lowest if lowest == highest else f"{lowest} to {highest}"
-        text = f"{pair} at the rate of the day ({span}; source: {row['sources'] or 'not given'})"
-        if missing:
-            text += f"; {missing} of {row['days']} days have no rate, the first {row['first_missing']}"
-        sentences.append(f"{text}.")
-    return " ".join(sentences) or None
 
 
 def _is_needed(warehouse: Warehouse) -> bool:

@@ -72,7 +72,11 @@ VIEWS: dict[str, View] = {
             "analytics.allocation:allocation_detail",
             "where each feature's all-in cost comes from: direct costs, rules and drivers",
         ),
-        View("fx", "analytics.fx:fx", "costs billed in other currencies, and the exchange rates that convert them"),
+        View(
+            "fx",
+            "analytics.conversions:fx",
+            "costs billed in other currencies, and the exchange rates that convert them",
+        ),
         View("anomalies", "analytics.anomalies:anomalies", "days that cost more than 20 % above the seven days before"),
         View(
             "reconciliation",

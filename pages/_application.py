@@ -8,6 +8,7 @@ from datetime import datetime
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from analytics.conversions import note
 from analytics.freshness import late_sources
 from pages import _data, _filters, _gate, _periods, _states
 from pages._registry import PageEntry
@@ -100,7 +101,7 @@ def _say_what_is_late(banner: DeltaGenerator) -> None:
 
 
 def _footer(identity: _gate.Identity) -> None:
-    """Where the figures come from: snapshot, last day with data, time zone, reader."""
+    """Where the figures come from: snapshot, last day with data, time zone, reader, and the exchange rates of the period."""
     warehouse = _data.warehouse()
     configuration = _data.configuration()
     last = _data.span()[1]
@@ -112,3 +113,6 @@ def _footer(identity: _gate.Identity) -> None:
             f"{configuration.reporting_time_zone} · amounts in {configuration.reporting_currency} · {identity.name}"
         )
     )
+    converted = _data.answer(note, _filters.current())
+    if converted:
+        st.caption(plain(converted))

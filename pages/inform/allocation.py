@@ -11,7 +11,6 @@ from analytics.allocation import UNALLOCATED, all_in_costs, allocation_detail
 from analytics.allocation_rules import allocation_rules
 from analytics.allocation_summary import DIRECT_PART, UNALLOCATED_PART, all_in_parts, headline, shared_lines
 from analytics.filters import UNTAGGED, Filters
-from analytics.fx import note
 from pages import _draw as draw
 from pages._data import answer, configuration
 from pages._filters import current, describe
@@ -169,9 +168,6 @@ def page() -> None:
         "Direct is what names the feature; shared costs are divided by rules. What no rule takes stays unallocated, in sight.",
         kicker=describe(filters),
     )
-    converted = answer(note, filters)
-    if converted:
-        st.caption(draw.plain(converted))
     if not answer(allocation_rules):
         st.info("There are no allocation rules yet, so that every shared cost is unallocated.", icon=":material/rule:")
     link("rules", "Allocation rules and virtual tags")

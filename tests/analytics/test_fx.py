@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analytics.conversions import fx, note
 from analytics.costs import costs
 from analytics.coverage import coverage
 from analytics.filters import Filters
-from analytics.fx import daily_rates, fx, note
+from analytics.fx import daily_rates
 from analytics.ledger import ledger
 from analytics.margins import margins
 from analytics.totals import totals
@@ -119,6 +120,7 @@ def test_calls_are_converted_when_the_reporting_currency_is_another() -> None:
     )
     frame = costs(warehouse, MAY)
     assert (frame["cost"].tolist(), frame["currency"].tolist(), frame["calls"].tolist()) == ([D("8")], ["EUR"], [2])
+    assert note(warehouse, MAY) == "USD to EUR at the rate of the day (0.8; source: ECB)."
 
 
 def test_a_bill_in_another_currency_is_split_over_the_calls_like_any_other() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from analytics.allocation_rules import KIND
+from tests.analytics.facts import charge
+from tests.analytics.stored import store_of
 from tests.pages import small_store
 from tests.pages.product import open_product, words
 from warehouse.state import State
@@ -74,3 +78,13 @@ def test_rules_that_contradict_each_other_are_said_in_words(store: Path, monkeyp
 
 def test_an_empty_store_says_what_to_connect(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Nothing has been loaded yet" in words(open_product(monkeypatch, empty_store, PAGE))
+
+
+def test_the_footer_says_which_rates_converted_the_amounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    day = date(2026, 5, 1)
+    rates = [{"date": day, "from_currency": "EUR", "to_currency": "USD", "rate": Decimal("1.25"), "source": "ECB"}]
+    lines = [charge("2026-05-01", "80", BillingCurrency="EUR", x_CostCategory="GPU inference")]
+    store = store_of(tmp_path / "store", charges=lines, fx_rates=rates)
+    app = open_product(monkeypatch, store, PAGE)
+    assert "# None of the $100.00 spent in May 2026 is owed by a feature" in words(app)
+    assert "EUR to USD at the rate of the day (1.25; source: ECB)." in words(app)
