@@ -67,11 +67,32 @@ REGISTRY: tuple[PageEntry, ...] = (
         "What does every feature cost all in, and what does no feature owe?",
     ),
     _page(
+        "Inform",
+        "Reconciliation",
+        "balance",
+        "reconciliation",
+        "Does the provider's bill agree with the traces, and if not, why?",
+    ),
+    _page(
         "Operate",
         "Rules",
         "rule",
         "rules",
         "Which rules divide shared costs and fill in missing tags, and who changed them?",
+    ),
+    _page(
+        "Operate",
+        "Prices",
+        "sell",
+        "prices",
+        "Which prices hold, what changed, and what would the calls cost at others?",
+    ),
+    _page(
+        "Operate",
+        "Restatements",
+        "history",
+        "restatements",
+        "Which past days are told differently than last week, and why?",
     ),
     _page(
         "Operate",

@@ -12,6 +12,7 @@ import pytest
 from analytics.filters import Filters
 from analytics.restated import headline, newest_restatement, restated_by_day, restated_by_source, restated_summary
 from tests.analytics.facts import warehouse_of
+from tests.warehouse.price_rows import price_file
 from tests.warehouse.rows import call_rows
 from warehouse.configuration import Configuration
 from warehouse.errors import InputError
@@ -94,16 +95,6 @@ def test_filters_on_source_and_feature_apply_and_currencies_are_not_added() -> N
     assert len(restated_by_day(facts, MAY, SINCE)) == 3
     with pytest.raises(InputError, match="EUR and USD"):
         restated_summary(facts, MAY, SINCE)
-
-
-def price_file(amounts: dict[str, str], name: str = "contract.csv") -> Extraction:
-    rows = ", ".join(f"({place}, '{kind}', {amount})" for place, (kind, amount) in enumerate(amounts.items(), 1))
-    query = f"""
-        SELECT _row, NULL::VARCHAR AS _column, NULL::VARCHAR AS _reason, 'contract' AS book, 'openai' AS provider, 'gpt-4o' AS model, kind AS
-            token_class, 'standard' AS processing, 0::BIGINT AS context_from, amount::DECIMAL(18,10) AS amount, 'USD' AS currency,
-            TIMESTAMP '2026-03-01' AS valid_from, TIMESTAMP '9999-12-31' AS valid_to, '{name}' AS source
-        FROM (VALUES {rows}) t(_row, kind, amount)"""
-    return Extraction("prices", "prices", name, name, f"{name}{amounts}", query)
 
 
 def load(path: Path, *extractions: Extraction) -> None:
