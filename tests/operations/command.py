@@ -119,6 +119,13 @@ def totals(store: Path, *options: object, config: Path | None = None) -> dict[st
     return answer.json
 
 
+def billed(store: Path, account: str | None = None) -> Decimal:
+    """Exact sum of what a store's billing lines (of an account) bill."""
+    answer = percall("export", "charges", "--format", "json", store=store)
+    assert answer.code == 0, answer.err
+    return sum((money(row["billed"]) for row in answer.json if account in (None, row["account"])), Decimal(0))
+
+
 def money(value: str | None) -> Decimal:
     """An amount of an export; nothing known counts as nothing here."""
     return Decimal(value or 0)

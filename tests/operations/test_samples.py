@@ -10,7 +10,7 @@ import csv
 import gzip
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -145,13 +145,13 @@ def test_two_months_of_a_large_bill_have_their_published_totals(tmp_path: Path) 
         assert _near(found[column], str(sum(Decimal(getattr(sample, column)) for sample in MONTHS)))
 
 
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    """A file's rows as Python reads them."""
+def _records(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A file's rows as Python reads them, with at least these columns."""
     if path.is_dir():
         for file in sorted(path.rglob("*.csv.gz")):
-            yield from _records(file)
+            yield from _records(file, columns)
     elif path.suffix == ".parquet":
-        yield from parquet.read_table(path).to_pylist()
+        yield from parquet.read_table(path, columns=list(columns)).to_pylist()
     else:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as stream:
             if ".jsonl" in path.name:
@@ -163,7 +163,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 def counted(sample: Sample, column: str) -> Decimal:
     """Sum of a column by Python alone."""
     total = Decimal(0)
-    for record in _records(sample.path):
+    for record in _records(sample.path, [column]):
         value = record.get(column)
         if value not in (None, "", "NULL", "null"):
             total += Decimal(str(value))
@@ -223,7 +223,7 @@ def test_totals_do_not_depend_on_the_way(together: dict[str, Any], tmp_path: Pat
     assert abs(money(together["billed"]) - sum(Decimal(sample.billed) for sample in samples)) <= PRECISION
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3)))[::2])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3)))[::3])
 def test_calls_told_three_times_count_once_in_any_order(tmp_path: Path, order: tuple[int, ...]) -> None:
     store = tmp_path / "store"
     for position in order:
