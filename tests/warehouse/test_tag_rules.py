@@ -215,3 +215,11 @@ def test_rules_are_read_from_the_configuration_file(tmp_path: Path) -> None:
     file.write_text("virtual_tag = 3\n")
     with pytest.raises(InputError, match=r"\[\[virtual_tag\]\]"):
         read_configuration(file)
+
+
+def test_rollups_that_have_to_be_worked_out_again_carry_the_tags_too(tmp_path: Path, store: Path) -> None:
+    again = store_of(tmp_path / "s", *facts(), with_rollups=False)
+    rules = (rule(match={"model": "gpt-5"}), TagRule("s", "feature", "vectors", (("service", "Pinecone"),)))
+    for table, measure in (("calls_daily", "cost"), ("charges_daily", "effective"), ("user_days", "cost")):
+        assert sums(opened(again, *rules), table, measure) == sums(opened(store, *rules), table, measure)
+    assert sums(opened(again, *rules), "charges_daily", "effective") == {"vectors": 20, None: 10, "ask": 40}
