@@ -5,14 +5,16 @@ most alike answers; of equals, the one that stands first in `Neighbours`. Only w
 than `ttl` (a hit does not prolong its life), and when more than `capacity` entries are there the least recently used goes (storing and answering
 are uses).
 
-Without expiry and eviction entries only accumulate, and the replay is a few passes over arrays; otherwise it is one pass in order of time over
-the calls that may meet another text, while texts without neighbours jump from one stored call to the next.
+Without expiry entries only accumulate, and the replay is a few passes over arrays; with it there is one pass in order of time over the calls that may
+meet another text, while texts without neighbours jump from one stored call to the next. Only where more answers are alive than fit are all calls
+replayed one by one.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +63,7 @@ def graph_of(queries: Queries, neighbours: Neighbours) -> Graph:
     text, scope = (distinct % texts)[order], (distinct // texts)[order]
     sizes = np.diff(neighbours.offsets)[text]
     ends = np.cumsum(sizes)
-    at = np.repeat(neighbours.offsets[text] - (ends - sizes), sizes) + np.arange(int(ends[-1]))
+    at = np.repeat(neighbours.offsets[text] - (ends - sizes), sizes) + np.arange(int(sizes.sum()))
     rows = np.repeat(np.arange(len(order)), sizes)
     wanted = scope[rows] * texts + neighbours.texts[at]
     found = np.minimum(np.searchsorted(distinct, wanted), len(distinct) - 1)
@@ -71,30 +73,57 @@ def graph_of(queries: Queries, neighbours: Neighbours) -> Graph:
     return Graph(place[inverse], edges)
 
 
-def replay(
-    queries: Queries, graph: Graph, threshold: float, *, ttl: int = FOREVER, capacity: int | None = None
-) -> Ints:
-    """For each query the query whose stored answer it gets, -1 where it is asked and stored.
+class CacheReplay:
+    """One cache over the same queries, for any threshold.
 
-    `threshold` above 1 finds equal texts alone. `ttl` in the unit of `queries.time`; `capacity` None: no limit, 0: no cache.
+    `ttl` in the unit of `queries.time`; `capacity` None: no limit, 0: no cache. What no threshold changes (queries of texts without any neighbour) is
+    replayed once.
     """
-    if capacity == 0 or not len(queries):
-        return np.full(len(queries), -1, dtype=np.int64)
-    nodes = len(graph.edges)
-    edges = graph.edges.at_least(threshold) if threshold <= 1 else no_neighbours(nodes)
-    bound = capacity is not None and capacity < nodes
-    if bound:
-        return _in_order(queries, graph.node, edges, np.arange(len(queries)), ttl, capacity)
-    if ttl >= FOREVER:
-        return _accumulated(graph.node, edges)
-    answer = np.full(len(queries), -1, dtype=np.int64)
-    alone = np.diff(edges.offsets)[graph.node] == 0
-    at = np.flatnonzero(alone)
-    answer[at] = _equal_within(graph.node[at], queries.time[at], at, ttl)
-    others = np.flatnonzero(~alone)
-    if len(others):
-        answer[others] = _in_order(queries, graph.node, edges, others, ttl, None)
-    return answer
+
+    def __init__(self, queries: Queries, graph: Graph, *, ttl: int = FOREVER, capacity: int | None = None) -> None:
+        self.queries, self.graph, self.ttl, self.capacity = queries, graph, ttl, capacity
+
+    def at(self, threshold: float) -> Ints:
+        """For each query the query whose stored answer it gets, -1 where the model is asked. A threshold above 1 finds equal texts alone."""
+        if self.capacity == 0 or not len(self.queries):
+            return np.full(len(self.queries), -1, dtype=np.int64)
+        edges = self.graph.edges
+        edges = edges.at_least(threshold) if threshold <= 1 else no_neighbours(len(edges), edges.floor)
+        answer = self._without_eviction(edges)
+        # As long as no more answers are alive than fit, none was ever evicted.
+        if self.capacity is None or self._most_alive(answer) <= self.capacity:
+            return answer
+        everything = np.arange(len(self.queries))
+        return _in_order(self.queries, self.graph.node, edges, everything, self.ttl, self.capacity)
+
+    def _without_eviction(self, edges: Neighbours) -> Ints:
+        if self.ttl >= FOREVER:
+            return _accumulated(self.graph.node, edges)
+        answer = self._alone.copy()
+        at = self._linked
+        if len(at):
+            answer[at] = _in_order(self.queries, self.graph.node, edges, at, self.ttl, None)
+        return answer
+
+    @cached_property
+    def _linked(self) -> Ints:
+        """Queries of texts that are like another at the lowest threshold."""
+        return np.flatnonzero(np.diff(self.graph.edges.offsets)[self.graph.node] > 0)
+
+    @cached_property
+    def _alone(self) -> Ints:
+        """The answers of all other queries."""
+        answer = np.full(len(self.queries), -1, dtype=np.int64)
+        at = np.setdiff1d(np.arange(len(answer)), self._linked, assume_unique=True)
+        answer[at] = _equal_within(self.graph.node[at], self.queries.time[at], at, self.ttl)
+        return answer
+
+    def _most_alive(self, answer: Ints) -> int:
+        stored = self.queries.time[answer < 0]
+        if self.ttl >= FOREVER:
+            return len(stored)
+        first = np.searchsorted(stored, stored - self.ttl, side="left")
+        return int((np.arange(1, len(stored) + 1) - first).max(initial=0))
 
 
 def _accumulated(node: Ints, edges: Neighbours) -> Ints:
@@ -111,7 +140,7 @@ def _accumulated(node: Ints, edges: Neighbours) -> Ints:
         return answer
     sizes = np.diff(edges.offsets)[node[others]]
     ends = np.cumsum(sizes)
-    at = np.repeat(edges.offsets[node[others]] - (ends - sizes), sizes) + np.arange(int(ends[-1]))
+    at = np.repeat(edges.offsets[node[others]] - (ends - sizes), sizes) + np.arange(int(sizes.sum()))
     query = np.repeat(others, sizes)
     source = first[edges.texts[at]]
     there = stored[edges.texts[at]] & (source < query)
@@ -150,7 +179,6 @@ def _equal_within(node: Ints, time: Ints, query: Ints, ttl: int) -> Ints:
     codes = np.cumsum(np.diff(node, prepend=-1) != 0) - 1
     step = span + min(ttl, span) + 1
     key = codes * step + (time - low)
-    source = np.full(len(node), -1, dtype=np.int64)
     current = np.flatnonzero(np.diff(node, prepend=-1) != 0)
     ends = np.append(current[1:], len(node))
     chain = [current]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analytics.simulators.cache_replay import FOREVER, Queries, graph_of, replay
+from analytics.simulators.cache_replay import FOREVER, CacheReplay, Queries, graph_of
 from analytics.simulators.embedders import DEFAULT, load_embedder
 from analytics.simulators.labelled_file import read_labelled
 from analytics.simulators.lever import checked
@@ -97,7 +97,8 @@ def _found(
     exact = threshold >= 1
     neighbours = no_neighbours(len(number), floor) if exact else find_neighbours(list(number), model, floor)
     queries = Queries(codes[places], scope[places].astype(np.int64), times[places])
-    source = replay(queries, graph_of(queries, neighbours), 2.0 if exact else threshold, ttl=life, capacity=capacity)
+    cache = CacheReplay(queries, graph_of(queries, neighbours), ttl=life, capacity=capacity)
+    source = cache.at(2.0 if exact else threshold)
     hit = source >= 0
     hits, answers = places[hit], places[source[hit]]
     labels = table["answer_id"].str.strip().to_numpy(dtype=object) if "answer_id" in table.columns else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import math
 from pathlib import Path
 
@@ -23,7 +25,7 @@ def read_labelled(path: Path | str, needed: tuple[str, ...]) -> pd.DataFrame:
         if name.endswith((".csv", ".csv.gz")):
             table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
         elif name.endswith((".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")):
-            table = pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
+            table = _json_lines(path)
         elif name.endswith(".parquet"):
             table = pd.read_parquet(path)
         else:
@@ -37,6 +39,22 @@ def read_labelled(path: Path | str, needed: tuple[str, ...]) -> pd.DataFrame:
     if not len(table):
         raise InputError("there is no row in this file", file=str(path))
     return pd.DataFrame({column: table[column].map(_text) for column in table.columns}).reset_index(drop=True)
+
+
+def _json_lines(path: Path) -> pd.DataFrame:
+    rows = []
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"this line is no JSON: {error}", file=str(path), row=number) from error
+            if not isinstance(row, dict):
+                raise InputError("every line must be one JSON object", file=str(path), row=number)
+            rows.append(row)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def numbers(column: pd.Series) -> pd.Series:

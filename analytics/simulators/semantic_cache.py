@@ -5,7 +5,8 @@ cost, never a share of the bill: hits are cheap calls. Answers never cross the f
 call with a text, and a fee per look-up. A wrong hit costs trust, which no bill shows: where calls carry `answer_id`, false hits are counted
 beside hits.
 
-Calls without a kept text take part by their input's hash, which finds equal inputs alone: a lower bound.
+Calls without a kept text take part by their input's hash: an input whose text was kept elsewhere counts as that text, any other finds equal inputs
+alone, a lower bound.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analytics.simulators.cache_replay import FOREVER, Graph, Queries, graph_of, replay
+from analytics.simulators.cache_replay import FOREVER, CacheReplay, Queries, graph_of
 from analytics.simulators.embedders import DEFAULT, load_embedder
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.near_duplicates import FLOOR, Neighbours, find_neighbours, no_neighbours
@@ -39,7 +40,7 @@ MATCHES = ("text", "answer")
 MOST_TEXTS = 20_000
 """Distinct texts that are compared with each other, the most asked first; all others are found again by equal words alone."""
 
-THRESHOLDS = tuple(round(0.70 + 0.01 * step, 2) for step in range(31))
+THRESHOLDS = (0.70, 0.75, 0.80, 0.84, 0.86, 0.88, 0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 1.0)
 CHARACTERS_PER_TOKEN = 4
 VECTOR_DATABASE = "Vector database"
 
@@ -174,13 +175,17 @@ class SemanticCache:
 
     def _answers(self, situation: Situation) -> Ints:
         """For each query the query that answers it, -1: none. Replayed once per setting."""
-        prepared = self._prepared(situation)
         life = FOREVER if math.isinf(self.ttl_seconds) else round(self.ttl_seconds * 1_000_000)
         threshold = 2.0 if self.threshold >= 1 or self.match == "answer" else self.threshold
-        key = (self.name, "answers", self._key(situation), threshold, life, self.capacity)
-        return situation.memo.get(
-            key, lambda: replay(prepared.queries, prepared.graph, threshold, ttl=life, capacity=self.capacity)
-        )
+        key = (self._key(situation), life, self.capacity)
+
+        def cache() -> CacheReplay:
+            prepared = self._prepared(situation)
+            graph = graph_of(prepared.queries, prepared.neighbours)
+            return CacheReplay(prepared.queries, graph, ttl=life, capacity=self.capacity)
+
+        prepared_cache = situation.memo.get((self.name, "cache", key), cache)
+        return situation.memo.get((self.name, "answers", key, threshold), lambda: prepared_cache.at(threshold))
 
     def _key(self, situation: Situation) -> tuple[Any, ...]:
         return (
@@ -194,12 +199,12 @@ class SemanticCache:
         workload = situation.workload
         notes: list[str] = []
         if self.match == "answer":
-            number = workload.heavy.coded("answer").codes.astype(np.int64)
+            number = _answer(situation)
             neighbours = no_neighbours(int(number.max(initial=-1)) + 1)
             if not (number >= 0).any():
                 raise InputError("no call of this period carries an answer_id: match by text")
         else:
-            number, neighbours = self._numbered(situation)
+            number, neighbours, _ = self._numbered(situation)
             if not (number >= 0).any():
                 raise InputError(
                     "no call of this period has a kept text or an input hash: keep normalised texts, or log input hashes"
@@ -223,19 +228,19 @@ class SemanticCache:
             )
         places = np.flatnonzero(known)
         queries = Queries(number[places], _scope(workload, self.scope)[places], workload.started_at[places])
-        text = workload.heavy.texts()
-        lengths = np.append([len(name) / CHARACTERS_PER_TOKEN / 1_000_000 for name in text.names], 0.0)
-        embedding = np.where(known, lengths[text.codes], 0.0) if self.match == "text" else np.zeros(len(workload))
-        label = workload.heavy.coded("answer").codes[places]
-        return _Prepared(places, queries, graph_of(queries, neighbours), label, embedding, tuple(notes))
+        embedding = np.zeros(len(workload))
+        if self.match == "text":
+            embedding[places] = self._numbered(situation)[2][number[places]]
+        label = _answer(situation)[places]
+        return _Prepared(places, queries, neighbours, label, embedding, tuple(notes))
 
-    def _numbered(self, situation: Situation) -> tuple[Ints, Neighbours]:
+    def _numbered(self, situation: Situation) -> tuple[Ints, Neighbours, Floats]:
         """The number of each call's text or, where none is kept, of its input's hash; and which texts are alike. The same in all states of the
         calls.
         """
         key = (self.name, "texts", self.normalize, self.same_numbers, self.embedder)
 
-        def make() -> tuple[Ints, Neighbours]:
+        def make() -> tuple[Ints, Neighbours, Floats]:
             heavy = situation.workload.heavy
             text = heavy.texts()
             known: dict[str, int] = {}
@@ -244,14 +249,17 @@ class SemanticCache:
             codes = [known.setdefault(each, len(known)) if each else -1 for each in normal]
             number = np.append(np.array(codes, dtype=np.int64), -1)[text.codes]
             neighbours = _alike(list(known), number, self.embedder, self.same_numbers)
-            hashes = np.where(text.codes < 0, heavy.keys("input_hash"), np.uint64(0))
-            by_hash = np.flatnonzero(hashes != 0)
+            hashes = heavy.keys("input_hash")
+            number = _known_by_hash(number, hashes)
+            by_hash = np.flatnonzero((number < 0) & (text.codes < 0) & (hashes != 0))
             if len(by_hash):
                 _, places = np.unique(hashes[by_hash], return_inverse=True)
                 number[by_hash] = len(known) + places
                 more = np.full(int(places.max()) + 1, neighbours.offsets[-1])
                 neighbours = replace(neighbours, offsets=np.concatenate([neighbours.offsets, more]))
-            return number, neighbours
+            tokens = np.zeros(len(neighbours))
+            tokens[: len(known)] = [len(each) / CHARACTERS_PER_TOKEN / 1_000_000 for each in known]
+            return number, neighbours, tokens
 
         return situation.memo.get(key, make)
 
@@ -294,8 +302,8 @@ class _Prepared:
 
     places: Ints
     queries: Queries
-    graph: Graph
-    label: NDArray[np.int32]
+    neighbours: Neighbours
+    label: Ints
     embedding: Floats
     notes: tuple[str, ...]
 
@@ -312,6 +320,30 @@ def _alike(texts: list[str], number: Ints, embedder: str, same_numbers: bool) ->
         return neighbours
     signature: dict[tuple[str, ...], int] = {}
     return neighbours.within(np.array([signature.setdefault(numbers_of(text), len(signature)) for text in texts]))
+
+
+def _answer(situation: Situation) -> Ints:
+    """The code of each call's labelled answer, -1 where nothing says it. Equal inputs have equal answers."""
+    heavy = situation.workload.heavy
+
+    def make() -> Ints:
+        return _known_by_hash(heavy.coded("answer").codes.astype(np.int64), heavy.keys("input_hash"))
+
+    return situation.memo.get((SemanticCache.name, "labels"), make)
+
+
+def _known_by_hash(number: Ints, hashes: NDArray[np.uint64]) -> Ints:
+    """The numbers, and for calls without one the number of a call with the same input: texts are often kept for a part of the calls."""
+    known = np.flatnonzero((number >= 0) & (hashes != 0))
+    missing = np.flatnonzero((number < 0) & (hashes != 0))
+    if not len(known) or not len(missing):
+        return number
+    distinct, first = np.unique(hashes[known], return_index=True)
+    found = np.minimum(np.searchsorted(distinct, hashes[missing]), len(distinct) - 1)
+    there = distinct[found] == hashes[missing]
+    filled = number.copy()
+    filled[missing[there]] = number[known[first[found[there]]]]
+    return filled
 
 
 def _scope(workload: Workload, scope: str) -> Ints:
