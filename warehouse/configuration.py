@@ -110,6 +110,14 @@ def _sections(raw: Mapping[str, Any], name: str, path: Path) -> list[dict[str, A
     return entries
 
 
+def _require_forms(settings: Mapping[str, Any], path: Path) -> None:
+    """Raises InputError for the first value that its setting cannot have."""
+    for key, value in settings.items():
+        fits, example = _FORMS.get(key, _TEXT)
+        if not fits(value):
+            raise InputError(f"{value!r} cannot be used; write it like {key} = {example}", file=str(path), column=key)
+
+
 def read_configuration(path: Path | None = None) -> Configuration:
     """Read `percall.toml` (default: in the working folder, all defaults when absent).
 
@@ -135,10 +143,7 @@ def read_configuration(path: Path | None = None) -> Configuration:
         raise InputError(
             f"unknown setting {unknown[0]!r} in [percall]; known are {', '.join(sorted(known))}", file=str(path)
         )
-    for key, value in settings.items():
-        fits, example = _FORMS.get(key, _TEXT)
-        if not fits(value):
-            raise InputError(f"{value!r} cannot be used; write it like {key} = {example}", file=str(path), column=key)
+    _require_forms(settings, path)
     if "tag_keys" in settings:
         settings["tag_keys"] = Configuration().tag_keys | {k: tuple(v) for k, v in settings["tag_keys"].items()}
     if "required_tags" in settings:
