@@ -24,7 +24,7 @@ run: setup
 
 test: $(VENV)/.dev lint
 	@$(BIN)/python -m tests.browser.chromium || true
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
