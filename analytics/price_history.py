@@ -13,7 +13,7 @@ from analytics.filters import Filters
 from analytics.frames import Row, frame_of, rows_of
 from analytics.ratios import share
 from analytics.totals import filtered_calls
-from warehouse.rates import ANY_MODEL, BOOK_ORDER, OPEN_END, PRICE_CLASSES
+from warehouse.rates import ANY_MODEL, BEGINNING, BOOK_ORDER, OPEN_END, PRICE_CLASSES
 from warehouse.reader import Warehouse
 
 IN_FORCE, PAST, FUTURE, OTHER_BOOK = "in force", "past", "not yet", "other book"
@@ -30,10 +30,10 @@ def price_history(warehouse: Warehouse, filters: Filters, scope: str = "used") -
     `scope` is "used" (models that the period's calls used), "contract" (own agreements: the book "contract" and every price that was
     loaded) or "all". Of the filters the period, provider and model apply.
 
-    Columns of `prices` (warehouse.schema): amount is per 1,000,000 tokens (request: per 1,000 calls), valid_to is exclusive and None
-    where the price is open. state: "in force" on the last day; "past"; "not yet"; "other book" (valid, but an earlier book in the order of
-    look-up decides, or this one is used only when it is named). previous: the price of the same book that this one replaced; change =
-    (amount - previous) / previous.
+    Columns of `prices` (warehouse.schema): amount is per 1,000,000 tokens (request: per 1,000 calls); valid_from is None where the price
+    always held; valid_to is exclusive, and None where it is open. state: "in force" on the last day; "past"; "not yet"; "other book"
+    (valid, but an earlier book in the order of look-up decides, or this one is used only when it is named). previous: the price of the same
+    book that this one replaced; change = (amount - previous) / previous.
     """
     prices = warehouse.table("prices")
     for name, values in filters.where:
@@ -53,8 +53,8 @@ def price_history(warehouse: Warehouse, filters: Filters, scope: str = "used") -
     rows.sort(key=lambda row: (row["provider"], row["model"], row["processing"] != "standard", row["processing"], row["context_from"] or 0,
                                classes.get(row["token_class"], 99), -row["valid_from"].timestamp(), row["book"]))  # fmt: skip
     for row in rows:
-        if row["valid_to"] == OPEN_END:
-            row["valid_to"] = None
+        row["valid_from"] = None if row["valid_from"] == BEGINNING else row["valid_from"]
+        row["valid_to"] = None if row["valid_to"] == OPEN_END else row["valid_to"]
     return frame_of(rows, COLUMNS)
 
 

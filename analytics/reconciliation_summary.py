@@ -85,7 +85,9 @@ def headline(warehouse: Warehouse, filters: Filters) -> str:
     text = f"{billed} was billed for model usage of {name(filters)}, {formatting.money(abs(whole.gap), whole.currency)} {side} than traced{part}"
     if whole.causes:
         cause, amount = whole.causes[0]
-        text += f"; most of it: {CAUSE_NAMES[cause].lower()}, {formatting.money(amount, whole.currency, plus=True)}"
+        if amount == whole.gap:
+            return f"{text}, all of it {CAUSE_NAMES[cause].lower()}"
+        text += f"; the largest cause is {CAUSE_NAMES[cause].lower()}, {formatting.money(amount, whole.currency, plus=True)}"
     return text
 
 

@@ -39,6 +39,9 @@ COLUMNS = (
     "not_compared_calls",
 )
 
+NEARLY_ALL = 0.05
+"""Up to this share of calls without a comparison a sentence speaks of all calls."""
+
 _PLACES = Decimal("0.000000000001")
 
 
@@ -124,7 +127,11 @@ def headline(warehouse: Warehouse, filters: Filters, choice: str = AT_THE_TIME, 
         AT_THE_TIME: "at the books' prices of their day",
         TODAY: f"at the prices of {_day(warehouse, filters, at)}",
     }
-    text = f"The traced calls cost {formatting.usd(whole.cost)}"
+    calls = whole.compared_calls + whole.not_compared_calls
+    who = "The traced calls"
+    if whole.not_compared_calls > NEARLY_ALL * calls:
+        who = f"{formatting.share(share(whole.compared_calls, calls))} of the traced calls can be compared: they"
+    text = f"{who} cost {formatting.usd(whole.cost)}"
     other = f"{names.get(choice, f'at the prices of {choice}')}"
     if abs(whole.difference) < Decimal("0.005"):
         return f"{text}, and the same {other}"

@@ -102,6 +102,8 @@ def headline(warehouse: Warehouse, filters: Filters, since: date) -> str:
     currency = whole.currency or "USD"
     text = f"{formatting.count(whole.days)} past {'day' if whole.days == 1 else 'days'} changed since {told}"
     text += f", by {formatting.money(whole.change, currency, plus=True)} in all"
+    if whole.main_reason and whole.main_change == whole.change:
+        return f"{text}, all of it {whole.main_reason}"
     if whole.main_reason:
         text += f"; {whole.main_reason}: {formatting.money(whole.main_change, currency, plus=True)}"
     return text

@@ -177,8 +177,7 @@ def _stacked_bars(
                 **_ticks(periods, grain),
             },
             "yaxis": {
-                "tickprefix": symbol,
-                "tickformat": ",.3~s",
+                **_amount_ticks(symbol, max((abs(value) for value in sums), default=Decimal(0))),
                 "rangemode": "tozero",
                 "title": {"text": ""},
                 "nticks": 5,
@@ -187,6 +186,12 @@ def _stacked_bars(
             },
         },
     }
+
+
+def _amount_ticks(symbol: str, largest: Decimal) -> dict[str, Any]:
+    """Labels of an axis of amounts: 1.5k from 1,000 on, plain digits below (never "500m" for half a dollar), the sign before a dollar's symbol."""
+    digits = ",.3~s" if largest >= 1000 else ",.6~f"
+    return {"tickformat": f"${digits}"} if symbol == "$" else {"tickprefix": symbol, "tickformat": digits}
 
 
 def _sum(values: Iterable[Decimal | None]) -> Decimal:

@@ -67,13 +67,15 @@ def over_time(filters: Filters) -> None:
     if frame.empty:
         return
     currency = str(frame["currency"].iloc[0])
+    zone = configuration().reporting_time_zone
+    days = "UTC" if zone == "UTC" else f"UTC, or {zone} for lines shorter than a day"
     names = list(CAUSE_NAMES.values())
     colours = draw.series_colours([name for name in names if name != "Unexplained"], draw.mode())
     draw.cost_chart(
         frame,
         title="Gap by cause",
         note=f"{filters.basis.capitalize()} cost minus traced cost per {filters.grain}, {currency}; above 0: billed more than traced. "
-        f"Days as the bill cuts them (UTC, or {configuration().reporting_time_zone} for lines shorter than a day)",
+        f"Days as the bill cuts them: {days}",
         key="reconciliation_chart",
         name="name",
         value="amount",
@@ -93,7 +95,7 @@ def table(filters: Filters) -> None:
         f"{filters.basis.capitalize()} cost, {currency}. Estimated + causes = billed, exactly. – : no bill covers it.",
     )
     draw.table(
-        frame.assign(provider=named(frame["provider"]), model=frame["model"].fillna("(all models)")),
+        frame.assign(provider=named(frame["provider"]), model=frame["model"].fillna("(no model named)")),
         {
             "period": draw.Column("Period from", "date"),
             "provider": draw.Column("Provider"),

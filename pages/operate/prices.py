@@ -123,28 +123,32 @@ def history(filters: Filters) -> None:
             else "No book has a price for the models in this selection."
         )
         return
+    columns = {
+        "model": draw.Column("Model"),
+        "provider": draw.Column("Provider"),
+        "token_class": draw.Column("Token class"),
+        "processing": draw.Column("Processing"),
+        "context_from": draw.Column("Above input tokens", "count", help="The price holds for requests with more input than this"),
+        "amount": draw.Column("Price", "unit_money"),
+        "state": draw.Column("State", help="Other book: valid, but an earlier book decides, or it is used only when it is named", width=100),
+        "book": draw.Column("Book", help="Looked up in this order: contract, percall, genai-prices. Others only by name.", width=125),
+        "valid_from": draw.Column("From", "date", help="–: it always held", width=100),
+        "valid_to": draw.Column("To", "date", help="–: open; else the first day on which it no longer holds", width=100),
+        "previous": draw.Column("Before", "unit_money", help="The price of the same book that this one replaced"),
+        "change": draw.Column("Change", "share"),
+        "source": draw.Column("Source", width="large"),
+    }  # fmt: skip
+    for name in ("context_from", "previous", "change"):
+        if not frame[name].fillna(0).ne(0).any():
+            del columns[name]
     draw.table(
         frame.assign(model=frame["model"].replace("*", "(every model)")),
-        {
-            "model": draw.Column("Model"),
-            "provider": draw.Column("Provider"),
-            "token_class": draw.Column("Token class"),
-            "processing": draw.Column("Processing"),
-            "context_from": draw.Column("Above input tokens", "count", help="The price holds for requests with more input than this"),
-            "amount": draw.Column("Price", "unit_money"),
-            "state": draw.Column("State", help="Other book: valid, but an earlier book decides, or it is used only when it is named"),
-            "book": draw.Column("Book", help="Looked up in this order: contract, percall, genai-prices. Others only by name."),
-            "valid_from": draw.Column("From", "date"),
-            "valid_to": draw.Column("To", "date"),
-            "previous": draw.Column("Before", "unit_money"),
-            "change": draw.Column("Change", "share"),
-            "source": draw.Column("Source", width="large"),
-        },
+        columns,
         key="price_list",
         export=frame,
         export_name=f"prices-{scope}",
         missing="–",
-    )  # fmt: skip
+    )
 
 
 def page() -> None:

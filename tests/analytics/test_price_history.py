@@ -86,6 +86,10 @@ def test_scopes() -> None:
     )
 
 
+def test_a_price_that_always_held_has_no_first_day() -> None:
+    assert list(price_history(store(price("4", "1970-01-01")), MAY)["valid_from"]) == [None]
+
+
 def test_an_open_end_is_no_date_and_filters_on_models_apply() -> None:
     facts = store(price("4", "2025-01-01"), price("5", "2025-01-01", model="gpt-other", end="2027-01-01"))
     assert list(price_history(facts, MAY, "all")["valid_to"]) == [None, datetime(2027, 1, 1)]

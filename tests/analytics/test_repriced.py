@@ -116,6 +116,10 @@ def test_sentences() -> None:
     assert headline(facts, MAY, "offer") == "The traced calls cost $40.00; at the prices of offer $70.00 (+75%)"
     same = headline(facts, MAY, TODAY, datetime(2026, 6, 1))
     assert same == "The traced calls cost $40.00, and the same at the prices of 1 June 2026"
+    half = store(traced("2026-05-04", "40", 10 * M), traced("2026-05-04", None, 10 * M))
+    assert headline(half, MAY, "offer").startswith(
+        "50% of the traced calls can be compared: they cost $40.00; at the prices"
+    )
     assert headline(store(), MAY) == "No traced call of this period can be priced by this book"
 
 

@@ -19,7 +19,7 @@ def test_may_of_the_demo_company(demo_store: Path, monkeypatch: pytest.MonkeyPat
     app = open_product(monkeypatch, demo_store, PAGE, by="Month")
     text = words(app)
     assert (
-        "# $6,100 was billed for model usage of May 2026, $75.78 more than traced (1.2%); most of it: calls never traced, +$75.78"
+        "# $6,100 was billed for model usage of May 2026, $75.78 more than traced (1.2%), all of it calls never traced"
         in text
     )
     assert [metric.value for metric in app.metric] == ["$6,024", "$6,100", "+$75.78", "100%"]
