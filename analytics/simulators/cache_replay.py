@@ -114,7 +114,9 @@ class CacheReplay:
     def _alone(self) -> Ints:
         """The answers of all other queries."""
         answer = np.full(len(self.queries), -1, dtype=np.int64)
-        at = np.setdiff1d(np.arange(len(answer)), self._linked, assume_unique=True)
+        may = np.bincount(self.graph.node)[self.graph.node] > 1
+        may[self._linked] = False
+        at = np.flatnonzero(may)
         answer[at] = _equal_within(self.graph.node[at], self.queries.time[at], at, self.ttl)
         return answer
 
@@ -172,18 +174,18 @@ def _stored(edges: Neighbours) -> NDArray[np.bool_]:
 
 def _equal_within(node: Ints, time: Ints, query: Ints, ttl: int) -> Ints:
     """Texts without neighbours that expire: per text, the first query after the last stored one's life is stored again."""
-    order = np.lexsort((query, node))
-    node, time = node[order], time[order]
-    # One rising number per text and time, so that a search finds the first query of the same text beyond a life.
-    low, span = int(time.min(initial=0)), int(np.ptp(time)) + 1 if len(time) else 1
-    codes = np.cumsum(np.diff(node, prepend=-1) != 0) - 1
-    step = span + min(ttl, span) + 1
-    key = codes * step + (time - low)
+    order = np.argsort(node, kind="stable")
+    # The first query, of any text, that a life begun by this query does not reach: whole numbers that stay small, unlike times.
+    life = min(ttl, int(np.ptp(time)) + 1) if len(time) else 0
+    beyond = np.searchsorted(time, time + life, side="right")[order]
+    node = node[order]
+    base = (np.cumsum(np.diff(node, prepend=-1) != 0) - 1) * (len(node) + 1)
+    key = base + order
     current = np.flatnonzero(np.diff(node, prepend=-1) != 0)
     ends = np.append(current[1:], len(node))
     chain = [current]
     while len(current):
-        following = np.searchsorted(key, key[current] + min(ttl, span), side="right")
+        following = np.searchsorted(key, base[current] + beyond[current], side="left")
         alive = following < ends
         current, ends = following[alive], ends[alive]
         chain.append(current)
