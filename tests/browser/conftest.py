@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.browser import chromium
-from tests.browser.server import SAMPLE_APP, Server, running
+from tests.browser import chromium, screen
+from tests.browser.server import SAMPLE_APP, Server, running, serving
 from tests.pages import small_store
 
 
@@ -18,6 +18,7 @@ def browser() -> Iterator[Browser]:
     """A running Chromium. Every test opens a context of its own in it (`tests.browser.screen.opened`)."""
     executable = chromium.find()
     assert executable is not None, chromium.NOTICE
+    expect.set_options(timeout=screen.PATIENCE_MS)
     with sync_playwright() as playwright:
         running_browser = playwright.chromium.launch(executable_path=str(executable), args=list(chromium.FLAGS))
         yield running_browser
@@ -36,4 +37,11 @@ def small_store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sample_server(small_store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The real shell over the sample pages and the small store."""
     with running(SAMPLE_APP, small_store_path, tmp_path_factory.mktemp("sample")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def demo_server(demo_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`percall serve` over the demo company."""
+    with serving(demo_store, tmp_path_factory.mktemp("demo-server")) as server:
         yield server

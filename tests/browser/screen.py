@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Browser, Page
 
 SIZES = {"wide": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 DONE = "[data-testid=stApp][data-test-script-state=notRunning]"
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 
 
 @contextmanager
@@ -51,6 +52,29 @@ def settled(page: Page) -> None:
 def text(page: Page) -> str:
     """What can be read in the main part of the page."""
     return page.locator("[data-testid=stMain]").inner_text()
+
+
+def figures(page: Page) -> list[str]:
+    """The headline with what it is about, and the key figures: all that a filter changes, without a chart's own labels."""
+    return [page.locator(".st-key-headline").inner_text(), *page.get_by_test_id("stMetric").all_inner_texts()]
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Choose an option of a select box or multiselect of the sidebar, as a person does."""
+    page.get_by_test_id("stSidebar").get_by_role("combobox", name=label).click()
+    page.get_by_role("option", name=option, exact=True).click()
+    page.keyboard.press("Escape")
+    settled(page)
+
+
+def expect_address(page: Page, path: str, **query: list[str]) -> None:
+    """Wait until the address has this path and exactly these parameters, in any order."""
+
+    def matches(address: str) -> bool:
+        parts = urlsplit(address)
+        return (parts.path, parse_qs(parts.query)) == (path, query)
+
+    page.wait_for_url(matches, wait_until="commit")
 
 
 def overflows(page: Page) -> bool:

@@ -15,10 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.operations.command import PERCALL
+from tests.operations.command import environment as strangers_environment
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 APP = REPOSITORY / "app.py"
 SAMPLE_APP = REPOSITORY / "tests" / "pages" / "sample" / "app.py"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,34 @@ def running(
             _wait_until_healthy(server, process)
         yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _stop(process)
+
+
+@contextmanager
+def serving(store: Path, folder: Path) -> Iterator[Server]:
+    """Start `percall serve` as a stranger does, from `folder`, on a free port, and stop it at the end."""
+    port = _free_port()
+    log = folder / f"serve-{port}.log"
+    command = [str(PERCALL), "--store", str(store), "serve", "--port", str(port)]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, cwd=folder, env=strangers_environment(), stdout=stream, stderr=subprocess.STDOUT
+        )
+    server = Server(f"http://127.0.0.1:{port}", port, log)
+    try:
+        _wait_until_healthy(server, process)
+        yield server
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_until_healthy(server: Server, process: subprocess.Popen[bytes]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser import screen
 from tests.browser.server import APP, Server, running
@@ -16,56 +16,33 @@ from tests.browser.server import APP, Server, running
 pytestmark = pytest.mark.browser
 
 
-def _expect_address(page: Page, path: str, **query: list[str]) -> None:
-    """Wait until the address has this path and exactly these parameters, in any order."""
-
-    def matches(address: str) -> bool:
-        parts = urlsplit(address)
-        return (parts.path, parse_qs(parts.query)) == (path, query)
-
-    page.wait_for_url(matches, wait_until="commit")
-
-
-def _figures(page: Page) -> list[str]:
-    """The headline with what it is about, and the key figures: all that a filter changes, without a chart's own labels."""
-    return [page.locator(".st-key-headline").inner_text(), *page.get_by_test_id("stMetric").all_inner_texts()]
-
-
-def _choose(page: Page, label: str, option: str) -> None:
-    """Choose an option of a select box or multiselect of the sidebar, as a person does."""
-    page.get_by_test_id("stSidebar").get_by_role("combobox", name=label).click()
-    page.get_by_role("option", name=option, exact=True).click()
-    page.keyboard.press("Escape")
-    screen.settled(page)
-
-
 def test_a_choice_is_written_to_the_address_and_a_copied_address_shows_the_same(
     browser: Browser, sample_server: Server
 ) -> None:
     with screen.opened(browser, f"{sample_server.url}/") as page:
-        _expect_address(page, "/")
+        screen.expect_address(page, "/")
         expect(page.get_by_text("AI costs $8,403")).to_be_visible()
-        _choose(page, "Period", "April 2026")
+        screen.choose(page, "Period", "April 2026")
         page.get_by_test_id("stSidebar").get_by_text("List", exact=True).click()
         # 30 days at twice 271.05.
         expect(page.get_by_text("AI costs $16,263")).to_be_visible()
-        _expect_address(page, "/", period=["April 2026"], basis=["List"])
-        address, seen = page.url, _figures(page)
+        screen.expect_address(page, "/", period=["April 2026"], basis=["List"])
+        address, seen = page.url, screen.figures(page)
     with screen.opened(browser, address) as page:
-        assert _figures(page) == seen
+        assert screen.figures(page) == seen
         # Back to the default: the address is bare again.
-        _choose(page, "Period", "Latest full month")
+        screen.choose(page, "Period", "Latest full month")
         page.get_by_test_id("stSidebar").get_by_text("Effective", exact=True).click()
-        _expect_address(page, "/")
+        screen.expect_address(page, "/")
 
 
 def test_filters_survive_a_change_of_page_and_the_way_back(browser: Browser, sample_server: Server) -> None:
     with screen.opened(browser, f"{sample_server.url}/?period=April+2026") as page:
         page.get_by_test_id("stSidebarNav").get_by_text("Sample features").click()
         expect(page.get_by_text("Three features share the calls")).to_be_visible()
-        _expect_address(page, "/features", period=["April 2026"])
-        _choose(page, "Feature", "search")
-        _expect_address(page, "/features", period=["April 2026"], feature=["search"])
+        screen.expect_address(page, "/features", period=["April 2026"])
+        screen.choose(page, "Feature", "search")
+        screen.expect_address(page, "/features", period=["April 2026"], feature=["search"])
         page.go_back()
         screen.settled(page)
         expect(page.get_by_test_id("stSidebar").get_by_text("1 – 30 April 2026")).to_be_visible()
@@ -79,13 +56,13 @@ def test_a_link_keeps_the_filters_and_narrows_them(browser: Browser, sample_serv
         # What the address sets in the folded part of the sidebar is in sight.
         expect(sidebar.get_by_text("free", exact=True)).to_be_visible()
         page.get_by_role("link", name="Calls of search").click()
-        _expect_address(page, "/features", period=["April 2026"], tier=["free"], feature=["search"])
+        screen.expect_address(page, "/features", period=["April 2026"], tier=["free"], feature=["search"])
         screen.settled(page)
         expect(sidebar.get_by_text("search", exact=True)).to_be_visible()
         expect(sidebar.get_by_text("summarize", exact=True)).to_be_hidden()
         # A button narrows on the page itself.
         page.get_by_role("button", name="Only summarize").click()
-        _expect_address(page, "/features", period=["April 2026"], tier=["free"], feature=["summarize"])
+        screen.expect_address(page, "/features", period=["April 2026"], tier=["free"], feature=["summarize"])
         expect(sidebar.get_by_text("summarize", exact=True)).to_be_visible()
 
 
@@ -93,7 +70,7 @@ def test_a_broken_address_shows_the_default_view_and_is_cleaned(browser: Browser
     address = f"{sample_server.url}/?period=%3Cscript%3E&feature=nobody&basis=x&by=minute"
     with screen.opened(browser, address) as page:
         expect(page.get_by_text("AI costs $8,403")).to_be_visible()
-        _expect_address(page, "/")
+        screen.expect_address(page, "/")
 
 
 def test_the_download_holds_every_digit(browser: Browser, sample_server: Server) -> None:
