@@ -217,10 +217,10 @@ class SemanticCache:
         if self.scope == "user":
             may &= workload.user >= 0
         known = may & (number >= 0)
-        if may.any() and known.sum() < may.sum():
+        if known.sum() < may.sum():
+            what = "a labelled answer" if self.match == "answer" else "a text or an input hash"
             notes.append(
-                f"{known.sum() / may.sum():.0%} of the calls that a semantic cache could serve carry a text or an input hash; "
-                "the others stay as they are."
+                f"{known.sum():,} of {may.sum():,} calls that a semantic cache could serve carry {what}; the others stay as they are."
             )
         if workload.is_sample:
             notes.append("A sample of the calls holds fewer repetitions than all of them: a cache would find more.")

@@ -221,7 +221,7 @@ def test_calls_without_a_text_are_found_by_equal_inputs() -> None:
     assert np.flatnonzero(~FREE.apply(situation).workload.active).tolist() == [2, 4]
     after = replace(FREE, threshold=0.8).apply(situation)
     assert np.flatnonzero(~after.workload.active).tolist() == [1, 2, 4]
-    assert "83% of the calls" in after.notes[-1]
+    assert "5 of 6 calls" in after.notes[-1]
 
 
 def test_a_text_of_which_nothing_is_left_is_never_served() -> None:
