@@ -85,6 +85,22 @@ VIEWS: dict[str, View] = {
         ),
         View("coverage", "analytics.coverage:coverage", "what share of calls and cost has usage, a price and each tag"),
         View("tags", "analytics.tags:tags", "cost by value of each required tag, untagged shown"),
+        View(
+            "tag-coverage",
+            "analytics.tag_coverage:tag_coverage_over_time",
+            "share of the cost that carries each required tag, over time",
+        ),
+        View(
+            "untagged",
+            "analytics.tag_coverage:untagged",
+            "resources, prompts and services whose cost lacks a required tag, and the fix",
+        ),
+        View("waste", "analytics.waste:waste", "what was paid for and not needed, a month, with its evidence and fix"),
+        View(
+            "unknown-costs",
+            "analytics.unknown_costs:unknown_cost_range",
+            "calls whose cost is not known, and what it may be",
+        ),
         View("loads", "analytics.records:loads", "every load: rows and sums, in and stored"),
         View("rejects", "analytics.records:rejects", "rejected input rows with their reasons"),
         View("restatements", "analytics.records:restatements", "past days that a later load changed"),
