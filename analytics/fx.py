@@ -43,14 +43,19 @@ def traced_daily(warehouse: Warehouse) -> ir.Table:
 
 def in_reporting_currency(warehouse: Warehouse, rows: ir.Table, amounts: Sequence[str]) -> ir.Table:
     """Rows with columns `date` and `native_currency`: their amounts converted, and `currency` with the currency they are then in."""
-    if not _is_needed(warehouse):
+    return in_currency(warehouse, rows, amounts, warehouse.configuration.reporting_currency)
+
+
+def in_currency(warehouse: Warehouse, rows: ir.Table, amounts: Sequence[str], into: str) -> ir.Table:
+    """`in_reporting_currency` for another currency: for what is compared with prices, which are in CALLS_CURRENCY."""
+    if not _is_needed(warehouse, into):
         return rows.mutate(currency=rows.native_currency)
-    rates = daily_rates(warehouse)
+    rates = daily_rates(warehouse, into)
     rates = rates.select(rate_day=rates.date, rate_of=rates.currency, rate=rates.rate)
     joined = rows.left_join(rates, [rows.date == rates.rate_day, rows.native_currency == rates.rate_of])
     known = joined.rate.notnull()
     return joined.mutate(
-        currency=known.ifelse(ibis.literal(warehouse.configuration.reporting_currency), joined.native_currency),
+        currency=known.ifelse(ibis.literal(into), joined.native_currency),
         **{
             name: known.ifelse((joined[name].cast(MONEY) * joined.rate).cast(MONEY), joined[name].cast(MONEY))
             for name in amounts
@@ -58,15 +63,17 @@ def in_reporting_currency(warehouse: Warehouse, rows: ir.Table, amounts: Sequenc
     ).drop("rate_day", "rate_of", "rate")
 
 
-def daily_rates(warehouse: Warehouse) -> ir.Table:
-    """The rate into the reporting currency of every other currency on every day on which the store has amounts in it.
+def daily_rates(warehouse: Warehouse, into: str | None = None) -> ir.Table:
+    """The rate into a currency (default: the reporting one) of every other currency on every day on which the store has amounts in it.
 
-    Grain: date and currency. Columns: rate (units of the reporting currency for one), rate_date (the date that it was published for), source. Days
+    Grain: date and currency. Columns: rate (units of `into` for one), rate_date (the date that it was published for), source. Days
     without a rate are missing.
     """
-    if warehouse.has_table("fx_daily"):
-        return warehouse.table("fx_daily")
-    needed, rates = _needed(warehouse), _rates_into(warehouse)
+    into = into or warehouse.configuration.reporting_currency
+    name = f"fx_daily_{into}"
+    if warehouse.has_table(name):
+        return warehouse.table(name)
+    needed, rates = _needed(warehouse, into), _rates_into(warehouse, into)
     pairs = needed.inner_join(
         rates,
         [
@@ -81,23 +88,23 @@ def daily_rates(warehouse: Warehouse) -> ir.Table:
     )
     ranked = pairs.mutate(position=ibis.row_number().over(best))
     return warehouse.materialise(
-        "fx_daily", ranked.filter(ranked.position == 0).select("date", "currency", "rate", "rate_date", "source")
+        name, ranked.filter(ranked.position == 0).select("date", "currency", "rate", "rate_date", "source")
     )
 
 
-def _is_needed(warehouse: Warehouse) -> bool:
+def _is_needed(warehouse: Warehouse, into: str) -> bool:
     """Whether any amount of the store can be converted."""
     if (
-        not warehouse.has_table("fx_daily")
+        not warehouse.has_table(f"fx_daily_{into}")
         and not warehouse.row(warehouse.table("fx_rates").agg(n=ibis._.count()))["n"]
     ):
         return False
-    rates = daily_rates(warehouse)
+    rates = daily_rates(warehouse, into)
     return bool(warehouse.row(rates.agg(n=rates.count()))["n"])
 
 
-def _needed(warehouse: Warehouse) -> ir.Table:
-    """Days and currencies with amounts that are not in the reporting currency."""
+def _needed(warehouse: Warehouse, into: str) -> ir.Table:
+    """Days and currencies with amounts that are not in this currency."""
     charges, revenue = warehouse.table("charges_daily"), warehouse.table("revenue")
     calls = warehouse.table("calls_daily")
     found = ibis.union(
@@ -106,12 +113,11 @@ def _needed(warehouse: Warehouse) -> ir.Table:
         calls.select("date", currency=ibis.literal(CALLS_CURRENCY)),
         distinct=True,
     )
-    return found.filter(found.currency != warehouse.configuration.reporting_currency)
+    return found.filter(found.currency != into)
 
 
-def _rates_into(warehouse: Warehouse) -> ir.Table:
-    """Every rate into the reporting currency, given or derived; `steps` orders them on one date: given, inverse, through a third currency."""
-    reporting = warehouse.configuration.reporting_currency
+def _rates_into(warehouse: Warehouse, into: str) -> ir.Table:
+    """Every rate into this currency, given or derived; `steps` orders them on one date: given, inverse, through a third currency."""
     given = warehouse.table("fx_rates")
     given = given.filter(given.rate > 0)
     legs = ibis.union(
@@ -121,8 +127,8 @@ def _rates_into(warehouse: Warehouse) -> ir.Table:
             rate=(1 / given.rate.cast("float64")).cast(MONEY), source=given.source, steps=ibis.literal(1, "int64"),
         ),
     )  # fmt: skip
-    last = legs.filter(legs.to_currency == reporting)
-    first = legs.filter(legs.to_currency != reporting, legs.from_currency != reporting)
+    last = legs.filter(legs.to_currency == into)
+    first = legs.filter(legs.to_currency != into, legs.from_currency != into)
     first = first.select(
         first_date=first.date, first_from=first.from_currency, first_to=first.to_currency, first_rate=first.rate,
         first_steps=first.steps,

@@ -185,7 +185,7 @@ def _traced(calls: ir.Table, lines: ir.Table) -> ir.Table:
     return traced.mutate(
         is_covered=traced.covered_utc_date | traced.covered_date,
         currency=ibis.coalesce(traced.currency_utc_date, traced.currency_date),
-        native_currency=ibis.coalesce(traced.native_utc_date, traced.native_date),
+        bill_native_currency=ibis.coalesce(traced.native_utc_date, traced.native_date),
     )
 
 
@@ -262,7 +262,8 @@ def _call_counts(covered: ir.Table) -> ir.Table:
     return _columns(
         covered.mutate(
             service=ibis.null("string"), account=covered.billing_account_id, is_final=ibis.null("boolean"),
-            is_credit=ibis.literal(False), **dict.fromkeys(AMOUNTS, ibis.null(MONEY)), **_none(UNKNOWNS),
+            is_credit=ibis.literal(False), native_currency=covered.bill_native_currency,
+            **dict.fromkeys(AMOUNTS, ibis.null(MONEY)), **_none(UNKNOWNS),
         ),
         "bill",
         "by traces",

@@ -66,7 +66,7 @@ def reconciliation(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
     calls. not_billed: elsewhere, the known cost of calls on days that the bill does not cover (yet), which no comparison can include;
     estimated and not_billed sum to the cost of all calls. calls, unpriced_calls: traced calls, and those of them without a price.
 
-    Raises InputError when the bills are in another currency than the traces (USD).
+    Raises InputError when the bills are in another currency than the traces (USD), and a day has no exchange rate.
     """
     filters = filters.without(*(name for name in FILTERABLE if name not in ("provider", "model", "currency")))
     first, last = whole_months(filters)

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 
 from analytics.filters import Filters, apply
 from analytics.frames import Row, rows_of
+from analytics.fx import CALLS_CURRENCY, in_currency
 from analytics.infrastructure import FILTER_COLUMNS
 from analytics.ledger import MODEL_CATEGORIES, traced_calls
 from analytics.reconciliation_causes import Named
@@ -57,19 +58,21 @@ def whole_months(filters: Filters) -> tuple[date, date]:
 def bill_lines(warehouse: Warehouse, filters: Filters) -> list[Row]:
     """Known amounts of model usage by day, last day, provider, model, currency, charge category, token class and processing.
 
+    Amounts are in the currency of the calls wherever the day has an exchange rate (see `analytics.fx`), so that both sides can be compared.
     token_class is None where the line names no direction; tokens None where it tells none.
     """
-    lines = apply(warehouse.table("charge_lines"), filters, FILTER_COLUMNS)
-    amount = lines[_AMOUNTS[filters.basis]]
-    lines = lines.filter(lines.x_CostCategory.isin(MODEL_CATEGORIES), amount.notnull())
+    lines = warehouse.table("charge_lines")
+    lines = lines.mutate(native_currency=lines.BillingCurrency, amount=lines[_AMOUNTS[filters.basis]])
+    lines = apply(in_currency(warehouse, lines, ("amount",), CALLS_CURRENCY), filters, FILTER_COLUMNS)
+    lines = lines.filter(lines.x_CostCategory.isin(MODEL_CATEGORIES), lines.amount.notnull())
     seconds = lines.ChargePeriodEnd.epoch_seconds() - lines.ChargePeriodStart.epoch_seconds()
     end = (lines.ChargePeriodEnd - ibis.interval(microseconds=1)).date()
     last = (seconds >= 86_400).fill_null(False).ifelse(ibis.greatest(lines.date, end), lines.date)
     grouped = lines.group_by(
-        "date", "provider", last=last, model=lines.x_Model, currency=lines.BillingCurrency, category=lines.ChargeCategory,
+        "date", "provider", last=last, model=lines.x_Model, currency=lines.currency, category=lines.ChargeCategory,
         token_class=_token_class(lines), processing=_processing(lines), unit=lines.ConsumedUnit,
     ).agg(
-        amount=lines[_AMOUNTS[filters.basis]].sum(),
+        amount=lines.amount.sum(),
         quantity=lines.ConsumedQuantity.sum(),
         told=(lines.ConsumedQuantity.count() == lines.count()),
     )  # fmt: skip

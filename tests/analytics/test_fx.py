@@ -19,6 +19,7 @@ from analytics.filters import Filters
 from analytics.fx import daily_rates
 from analytics.ledger import ledger
 from analytics.margins import margins
+from analytics.reconciliation import reconciliation
 from analytics.totals import totals
 from analytics.unit_economics import unit_economics
 from tests.analytics.facts import call, charge, day, warehouse_of
@@ -131,6 +132,20 @@ def test_a_bill_in_another_currency_is_split_over_the_calls_like_any_other() -> 
     frame = costs(warehouse, MAY, ("feature",))
     assert dict(zip(frame["feature"], frame["cost"], strict=True)) == {"ask": D(9), "search": D(3)}
     assert set(frame["currency"]) == {"USD"}
+
+
+def test_a_bill_in_another_currency_is_reconciled_with_traces_in_dollars() -> None:
+    warehouse = warehouse_of(
+        [call("2026-05-01", "1"), call("2026-05-03", "4")],
+        [charge("2026-05-01", "2", BillingCurrency="EUR", x_Model="gpt-4o")],
+        fx_rates=[rate("2026-05-01", "EUR/USD", "1.5")],
+        configuration=Configuration(reporting_currency="EUR"),
+    )
+    for filters in (replace(MAY, grain="month"), replace(MAY, grain="month").only("currency", "EUR")):
+        (row,) = [one for one in reconciliation(warehouse, filters).to_dict("records") if one["billed"] is not None]
+        assert (row["billed"], row["currency"]) == (3, "USD")
+    (row,) = reconciliation(warehouse, replace(MAY, grain="month")).to_dict("records")
+    assert (row["estimated"], row["gap"], row["not_billed"]) == (1, 2, 4)
 
 
 def test_without_a_rate_nothing_is_converted_and_sums_are_refused_in_words() -> None:
