@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 
@@ -47,9 +49,27 @@ class ReconciliationSummary:
     """Causes that are not 0, the largest first."""
 
 
-def reconciliation_summary(warehouse: Warehouse, filters: Filters) -> ReconciliationSummary:
-    """Sums of `reconciliation` over all its rows. Raises InputError as it does."""
-    rows = reconciliation(warehouse, filters).to_dict("records")
+@dataclass(frozen=True)
+class ReconciliationReport:
+    """One reconciliation, worked out once: its table (`reconciliation`), its sums, its sentence, and its gap over time."""
+
+    table: pd.DataFrame
+    summary: ReconciliationSummary
+    headline: str
+    over_time: pd.DataFrame
+    """One row per period of the filters' grain and cause: period (its first day), cause (a key of `CAUSE_NAMES`), name, amount, currency; causes
+    that are 0 in every period are left out, and a period's rows sum to its gap."""
+
+
+def reconciliation_report(warehouse: Warehouse, filters: Filters) -> ReconciliationReport:
+    """Everything that there is to say about a reconciliation. Raises InputError as `reconciliation` does."""
+    table = reconciliation(warehouse, filters)
+    rows = table.to_dict("records")
+    whole = _summary(rows)
+    return ReconciliationReport(table, whole, _headline(whole, filters), _gap_by_cause(rows))
+
+
+def _summary(rows: list[dict[Hashable, Any]]) -> ReconciliationSummary:
     billed_rows = [row for row in rows if row["billed"] is not None]
     # Where no bill covers a provider, the known cost of its calls stands in `estimated`.
     beyond = [row["estimated"] if row["billed"] is None else row["not_billed"] for row in rows]
@@ -72,9 +92,8 @@ def reconciliation_summary(warehouse: Warehouse, filters: Filters) -> Reconcilia
     )  # fmt: skip
 
 
-def headline(warehouse: Warehouse, filters: Filters) -> str:
+def _headline(whole: ReconciliationSummary, filters: Filters) -> str:
     """How far bill and traces agree, and what most of the gap is, in one sentence."""
-    whole = reconciliation_summary(warehouse, filters)
     if whole.billed is None or whole.gap is None or whole.estimated is None:
         return f"No bill covers the model usage of {name(filters)}: its cost is estimated from traces alone"
     billed = formatting.money(whole.billed, whole.currency)
@@ -91,14 +110,10 @@ def headline(warehouse: Warehouse, filters: Filters) -> str:
     return text
 
 
-def gap_by_cause(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
-    """The gap's parts per period of the filters' grain: period (its first day), cause (a key of `CAUSE_NAMES`), name, amount, currency.
-
-    Causes that are 0 in every period are left out; a period's rows sum to its gap.
-    """
+def _gap_by_cause(found: list[dict[Hashable, Any]]) -> pd.DataFrame:
     sums: dict[date, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     currency = "USD"
-    for row in reconciliation(warehouse, filters).to_dict("records"):
+    for row in found:
         if row["gap"] is None:
             continue
         currency = row["currency"]

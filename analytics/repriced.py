@@ -106,33 +106,41 @@ class Comparison:
         return self.repriced - self.cost
 
 
-def comparison(
+@dataclass(frozen=True)
+class RepricedReport:
+    """One comparison, worked out once: its table (`repriced`), its sums and its sentence."""
+
+    table: pd.DataFrame
+    whole: Comparison
+    headline: str
+
+
+def repriced_report(
     warehouse: Warehouse, filters: Filters, choice: str = AT_THE_TIME, at: datetime | None = None
-) -> Comparison:
-    """Sums of `repriced` over all models."""
+) -> RepricedReport:
+    """Everything that there is to say about the calls at other prices. Raises InputError as `repriced` does."""
     frame = repriced(warehouse, filters, choice, at)
     known = frame.loc[frame["cost"].notna()]
-    return Comparison(
+    whole = Comparison(
         sum(known["cost"], Decimal(0)), sum(known["repriced"], Decimal(0)),
         int(sum(frame["compared_calls"])), int(sum(frame["not_compared_calls"])),
     )  # fmt: skip
-
-
-def headline(warehouse: Warehouse, filters: Filters, choice: str = AT_THE_TIME, at: datetime | None = None) -> str:
-    """What the traced calls of the period cost, and would have cost at the chosen prices, in one sentence."""
-    whole = comparison(warehouse, filters, choice, at)
-    if not whole.compared_calls:
-        return "No traced call of this period can be priced by this book"
     names = {
         AT_THE_TIME: "at the books' prices of their day",
         TODAY: f"at the prices of {_day(warehouse, filters, at)}",
     }
+    return RepricedReport(frame, whole, _headline(whole, names.get(choice, f"at the prices of {choice}")))
+
+
+def _headline(whole: Comparison, other: str) -> str:
+    """What the traced calls cost, and would have cost at the chosen prices, in one sentence."""
+    if not whole.compared_calls:
+        return "No traced call of this period can be priced by this book"
     calls = whole.compared_calls + whole.not_compared_calls
     who = "The traced calls"
     if whole.not_compared_calls > NEARLY_ALL * calls:
         who = f"{formatting.share(share(whole.compared_calls, calls))} of the traced calls can be compared: they"
     text = f"{who} cost {formatting.usd(whole.cost)}"
-    other = f"{names.get(choice, f'at the prices of {choice}')}"
     if abs(whole.difference) < Decimal("0.005"):
         return f"{text}, and the same {other}"
     return f"{text}; {other} {formatting.usd(whole.repriced)} ({formatting.change(whole.repriced, whole.cost)})"

@@ -101,9 +101,10 @@ def headline(warehouse: Warehouse, filters: Filters, since: date) -> str:
         return f"No past day was told differently since {told}"
     currency = whole.currency or "USD"
     text = f"{formatting.count(whole.days)} past {'day' if whole.days == 1 else 'days'} changed since {told}"
-    text += f", by {formatting.money(whole.change, currency, plus=True)} in all"
+    amount = formatting.money(whole.change, currency, plus=True)
     if whole.main_reason and whole.main_change == whole.change:
-        return f"{text}, all of it {whole.main_reason}"
+        return f"{text}, by {amount}, all of it {whole.main_reason}"
+    text += f", by {amount} in all"
     if whole.main_reason:
         text += f"; {whole.main_reason}: {formatting.money(whole.main_change, currency, plus=True)}"
     return text

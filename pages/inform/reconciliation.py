@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from analytics import formatting
 from analytics.filters import Filters
-from analytics.reconciliation import CAUSES, reconciliation
-from analytics.reconciliation_summary import (
-    CAUSE_NAMES,
-    ReconciliationSummary,
-    gap_by_cause,
-    headline,
-    reconciliation_summary,
-)
+from analytics.reconciliation import CAUSES
+from analytics.reconciliation_summary import CAUSE_NAMES, ReconciliationSummary, reconciliation_report
 from analytics.unparsed_lines import unparsed_lines
 from pages import _draw as draw
 from pages._data import answer, configuration
@@ -61,9 +56,8 @@ def figures(whole: ReconciliationSummary) -> None:
         )
 
 
-def over_time(filters: Filters) -> None:
+def over_time(frame: pd.DataFrame, filters: Filters) -> None:
     """The gap by cause per period."""
-    frame = answer(gap_by_cause, filters)
     if frame.empty:
         return
     currency = str(frame["currency"].iloc[0])
@@ -85,9 +79,8 @@ def over_time(filters: Filters) -> None:
     )
 
 
-def table(filters: Filters) -> None:
+def table(frame: pd.DataFrame, filters: Filters) -> None:
     """Estimate, bill, gap and causes by provider, model and period; causes that are 0 throughout are in the CSV alone."""
-    frame = answer(reconciliation, filters)
     currency = str(frame["currency"].iloc[0])
     used = [cause for cause in CAUSES if frame[cause].fillna(0).ne(0).any()]
     draw.section(
@@ -152,29 +145,28 @@ def unparsed(filters: Filters) -> None:
 def page() -> None:
     """Ask for the reconciliation and draw it."""
     filters = current().without("feature", "project", "team", "env", "user_tier")
-    frame = answer(reconciliation, filters)
-    if frame.empty:
+    report = answer(reconciliation_report, filters)
+    if report.table.empty:
         draw.empty_result("bills or calls of models")
         st.caption(
             "`percall load costs.json` adds a provider's bill: a cloud bill, or a cost report of OpenAI or Anthropic."
         )
         return
     draw.headline(
-        answer(headline, filters),
+        report.headline,
         "Each cause says what the traces would have to change to meet the bill, worked out by day; their sum is the gap. A bill knows no features: "
         "of the filters, period and model apply.",
         kicker=describe(filters),
     )
-    whole = answer(reconciliation_summary, filters)
-    if whole.billed is None:
+    if report.summary.billed is None:
         st.info(
             "Load the bill of this period to compare: a cloud bill (FOCUS, AWS, Google), or the cost report of OpenAI or Anthropic as JSON or CSV.",
             icon=":material/receipt_long:",
         )
     else:
-        figures(whole)
-        over_time(filters)
-    table(filters)
+        figures(report.summary)
+        over_time(report.over_time, filters)
+    table(report.table, filters)
     unparsed(filters)
 
 

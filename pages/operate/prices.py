@@ -9,7 +9,7 @@ import streamlit as st
 from analytics import formatting
 from analytics.filters import Filters
 from analytics.price_history import price_changes, price_history, price_summary
-from analytics.repriced import AT_THE_TIME, TODAY, books, comparison, headline, repriced
+from analytics.repriced import AT_THE_TIME, TODAY, RepricedReport, books, repriced_report
 from pages import _draw as draw
 from pages import _periods
 from pages._data import answer
@@ -35,10 +35,9 @@ def choice() -> tuple[str, datetime | None]:
     return picked, datetime.combine(datetime.now(UTC).date(), time(12)) if picked == TODAY else None
 
 
-def compare(filters: Filters, picked: str, at: datetime | None) -> None:
+def compare(report: RepricedReport, filters: Filters, picked: str) -> None:
     """The period's calls as recorded beside the chosen prices, by model."""
-    frame = answer(repriced, filters, picked, at)
-    whole = answer(comparison, filters, picked, at)
+    frame, whole = report.table, report.whole
     money = formatting.usd
     draw.metric_row(
         [
@@ -156,14 +155,15 @@ def page() -> None:
     filters = current()
     place = st.container()
     picked, at = choice()
+    report = answer(repriced_report, filters, picked, at)
     with place:
         draw.headline(
-            answer(headline, filters, picked, at),
+            report.headline,
             "Every call keeps the price of its own day; a changed price becomes a restatement, never a silent change of the past. "
             "Below: the same calls at other prices, then every price with its book and source.",
             kicker=describe(filters),
         )
-    compare(filters, picked, at)
+    compare(report, filters, picked)
     summary = answer(price_summary, filters)
     if summary.without_price:
         st.caption(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from analytics.filters import Filters
-from analytics.repriced import TODAY, books, comparison, headline, repriced
+from analytics.repriced import TODAY, books, repriced, repriced_report
 from tests.analytics.facts import call, warehouse_of
 from warehouse.errors import InputError
 from warehouse.reader import Warehouse
@@ -106,8 +106,12 @@ def test_filters_apply_and_models_sum_to_the_whole() -> None:
         traced("2026-04-30", "9", 1),
     )
     assert only(facts)["cost"] == D("0.8")
-    whole = comparison(facts, MAY.only("feature", "chat"))
+    whole = repriced_report(facts, MAY.only("feature", "chat")).whole
     assert (whole.cost, whole.repriced, whole.difference) == (D("0.3"), D("0.2"), D("-0.1"))
+
+
+def headline(*arguments: Any) -> str:
+    return repriced_report(*arguments).headline
 
 
 def test_sentences() -> None:

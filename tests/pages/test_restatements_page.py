@@ -28,7 +28,7 @@ def test_what_a_price_file_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     load(tmp_path, price_file({"input": "1.00", "output": "4.00"}))
     app = open_product(monkeypatch, tmp_path, PAGE)
     assert "1 past day changed since" in words(app)
-    assert "by −$2.10 in all, all of it re-priced" in words(app)
+    assert "by −$2.10, all of it re-priced" in words(app)
     by_source, by_day = (table.value for table in app.dataframe)
     assert by_source[["source", "feature", "reason", "change"]].to_numpy().tolist() == [
         ["litellm", "search", "re-priced", -2.1]
