@@ -18,7 +18,7 @@ from analytics import formatting
 from analytics.cost_kinds import is_model_use
 from analytics.currency import require_one_currency
 from analytics.feature_detail import calls_between
-from analytics.filters import Filters, apply, period_start
+from analytics.filters import UNTAGGED, Filters, apply, period_start
 from analytics.frames import Row, frame_of, name_order, rows_of
 from analytics.infrastructure import bill_lines
 from analytics.ledger import MODEL_CATEGORIES, MONEY, ledger
@@ -28,6 +28,7 @@ from analytics.simulators.build_workload import call_filters
 from warehouse.reader import Warehouse
 
 EVERY_TAG = "every tag"
+TAGGED = "Tagged"
 RESOURCE, CALLS, NOT_TRACED = "resource", "calls", "billed, not traced"
 
 COLUMNS = ("tag", "tagged_cost", "untagged_cost", "cost", "share", "currency", "calls", "untagged_calls")
@@ -69,6 +70,20 @@ def tag_coverage_over_time(warehouse: Warehouse, filters: Filters) -> pd.DataFra
     return frame_of(
         [_of_tag(name, row, currency) | {"period": row["period"]} for row in found for name in names], TREND_COLUMNS
     )
+
+
+def tagged_parts_over_time(warehouse: Warehouse, filters: Filters, tag: str) -> pd.DataFrame:
+    """For a chart: one row per period and part (tagged or not) of `tag` (a required one or `EVERY_TAG`) with cost and currency."""
+    frame = tag_coverage_over_time(warehouse, filters)
+    frame = frame[frame["tag"] == tag]
+    rows = [
+        {"period": period, "part": part, "cost": cost, "currency": currency}
+        for period, tagged, lacking, currency in zip(
+            *(frame[name] for name in ("period", "tagged_cost", "untagged_cost", "currency")), strict=True
+        )
+        for part, cost in ((TAGGED, tagged), (UNTAGGED, lacking))
+    ]
+    return frame_of(rows, ("period", "part", "cost", "currency"))
 
 
 def untagged(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:

@@ -103,11 +103,43 @@ class WasteSummary:
 
 def waste_summary(warehouse: Warehouse, filters: Filters) -> WasteSummary:
     """What the findings of the period amount to."""
+    return waste_report(warehouse, filters).summary
+
+
+@dataclass(frozen=True)
+class WasteReport:
+    """One search: the findings (see `waste`), what they amount to, and by_kind: the same per kind in the summary's first currency.
+
+    by_kind has the columns kind (a short name), part (its certainty), cost (per month, every dollar once) and currency, the dearest first.
+    """
+
+    findings: pd.DataFrame
+    summary: WasteSummary
+    by_kind: pd.DataFrame
+
+
+def waste_report(warehouse: Warehouse, filters: Filters) -> WasteReport:
+    """The findings of the period, searched for once."""
     frame = waste(warehouse, filters)
     scope = scope_of(warehouse, filters)
-    measured = _by_currency(frame[frame["certainty"] == MEASURED], scope)
     monthly = _by_currency(frame, scope)
-    return WasteSummary(len(frame), monthly, measured, _headline(frame, monthly, filters))
+    measured = _by_currency(frame[frame["certainty"] == MEASURED], scope)
+    summary = WasteSummary(len(frame), monthly, measured, _headline(frame, monthly, filters))
+    return WasteReport(frame, summary, _by_kind(frame, monthly[0][0] if monthly else None, scope))
+
+
+def _by_kind(frame: pd.DataFrame, currency: str | None, scope: Scope) -> pd.DataFrame:
+    sums: dict[tuple[str, str], Decimal] = {}
+    columns = (frame[name] for name in ("kind", "certainty", "counted_once", "currency"))
+    for kind, certainty, amount, code in zip(*columns, strict=True):
+        if amount and code == currency:
+            key = (kind.replace("-", " ").capitalize(), certainty)
+            sums[key] = sums.get(key, Decimal(0)) + amount
+    rows = [
+        {"kind": kind, "part": certainty, "cost": scope.per_month(amount), "currency": currency}
+        for (kind, certainty), amount in sorted(sums.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return frame_of(rows, ("kind", "part", "cost", "currency"))
 
 
 def _by_currency(frame: pd.DataFrame, scope: Scope) -> tuple[tuple[str, Decimal], ...]:

@@ -17,7 +17,9 @@ from analytics.waste_models import premium_models
 from analytics.waste_output import SHORT_ANSWER, cut_and_asked_again, long_short_tasks, runaway_answers
 
 IDLE_GPU = "idle-gpu"
-MEASURED = "measured"
+MEASURED, LIKELY, TO_BE_CHECKED = "measured", "likely", "to be checked"
+CERTAINTIES = (MEASURED, LIKELY, TO_BE_CHECKED)
+"""How sure a finding is: the data show it; a rule of thumb says so; somebody must judge."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +70,20 @@ CALL_KINDS: tuple[WasteKind, ...] = (
     WasteKind(
         "unowned-job", "Background job that nobody owns",
         "Find who started it, stop it, or give it a feature, a team and a budget.",
-        "features", "to be checked", unowned_jobs,
+        "features", TO_BE_CHECKED, unowned_jobs,
         lambda row: f"{_calls(row['items'])} without a user come by the clock on {row['days']} days and name no owner; they cost {_paid(row)}",
     ),
     WasteKind(
         "long-short-task", "Long answers to a short task",
         f"Ask for the label alone, as JSON, and set max_tokens to what it needs; {SHORT_ANSWER} tokens are ample.",
-        "output", "likely", long_short_tasks,
+        "output", LIKELY, long_short_tasks,
         lambda row: f"{_calls(row['items'])} of a task that by its name needs a word or a number write {formatting.tokens(row['tokens'])} "
         f"beyond {SHORT_ANSWER} each",
     ),
     WasteKind(
         "runaway-output", "Runaway answers under a loose limit",
         "Set max_tokens near the 99th percentile of the answers, and look at the prompts of those that run on.",
-        "output", "likely", runaway_answers,
+        "output", LIKELY, runaway_answers,
         lambda row: f"{_calls(row['items'])} write {formatting.tokens(row['tokens'])} beyond the 99th percentile; their limit is far above it",
     ),
     WasteKind(
@@ -94,7 +96,7 @@ CALL_KINDS: tuple[WasteKind, ...] = (
     WasteKind(
         "premium-model", "Premium model on short or simple calls",
         "Send simple calls to the provider's small model; check the quality on labelled samples first.",
-        "routing", "to be checked", premium_models,
+        "routing", TO_BE_CHECKED, premium_models,
         lambda row: f"{_calls(row['items'])} are short, or logged as simple, and cost {_paid(row)}; a small model of the same provider charges "
         f"{formatting.to_the_cent(row['cost'] - row['waste'])} for the same tokens",
     ),

@@ -73,6 +73,10 @@ REGISTRY: tuple[PageEntry, ...] = (
         "reconciliation",
         "Does the provider's bill agree with the traces, and if not, why?",
     ),
+    _page("Inform", "Waste", "recycling", "waste", "What was paid for and not needed, and what would end it?"),
+    _page(
+        "Operate", "Tags", "label", "tags", "How much of the cost carries the required tags, and who must add which?"
+    ),
     _page(
         "Operate",
         "Rules",
