@@ -87,7 +87,7 @@ _FORMS: dict[str, _Form] = {
         '{ feature = ["feature", "use_case"] }',
     ),
     "required_tags": (
-        lambda value: _are_texts(value) and len(value) > 0 and set(value) <= set(Configuration().tag_keys),
+        lambda value: isinstance(value, list) and bool(value) and all(name in Configuration().tag_keys for name in value),
         '["team", "project", "env", "feature"], of project, feature, team, env, user_tier',
     ),
     "usual_lag_days": (

@@ -59,7 +59,8 @@ def test_a_frame_reads_back_to_the_last_digit() -> None:
     frame = (
         duckdb.sql(
             """
-        SELECT DATE '2026-05-01' AS day, 'tóm tắt' AS feature, 47231.123456789012::DECIMAL(38,12) AS cost, 9007199254740993 AS calls, 0.1::DOUBLE AS share
+        SELECT DATE '2026-05-01' AS day, 'tóm tắt' AS feature, 47231.123456789012::DECIMAL(38,12) AS cost,
+               9007199254740993 AS calls, 0.1::DOUBLE AS share
         UNION ALL SELECT DATE '2026-05-02', '=x', NULL, NULL, NULL
         UNION ALL SELECT NULL, NULL, -0.000000000001::DECIMAL(38,12), 0, -0.25
         """
