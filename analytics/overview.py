@@ -152,6 +152,8 @@ def coverage_sentence(row: dict[str, Any]) -> str:
         sentences.append(
             "All bills are invoiced."
             if final + estimated >= 1
+            else "None of it is invoiced yet, so it may change."
+            if final == 0
             else f"{formatting.share(final)} is invoiced; the rest may change."
         )
     if row["unpriced_calls"]:

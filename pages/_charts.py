@@ -24,6 +24,9 @@ _CONFIG = {"displayModeBar": False, "responsive": True}
 MOST_TOTALS = 6
 """As many bars can carry their total in a narrow chart."""
 
+_BAR_WIDTH = {grain: days * 24 * 3600 * 1000 for grain, days in (("day", 0.75), ("week", 5.25), ("month", 21))}
+"""Milliseconds: three quarters of a period, so that a gap in the data stays a gap and no bar grows into it."""
+
 _HOVER = {"day": "%-d %B %Y", "week": "Week from %-d %B %Y", "month": "%B %Y"}
 
 
@@ -144,6 +147,7 @@ def _stacked_bars(
                 "type": "bar",
                 "name": one.name,
                 "x": moments,
+                "width": _BAR_WIDTH[grain],
                 "y": [None if part is None else float(part) for part in one.values],
                 "customdata": [formatting.to_the_cent(part, currency) for part in one.values],
                 "hovertemplate": f"{one.name}  %{{customdata}}<extra></extra>",

@@ -139,7 +139,7 @@ def inside(filters: Filters, name: str, currency: str) -> None:
             "user_id": draw.Column("User"),
             "prompt_name": draw.Column("Prompt"),
             "finish_reason": draw.Column("Ended by"),
-            "latency_ms": draw.Column("Milliseconds", "count"),
+            "latency_ms": draw.Column("ms", "count", help="Latency, milliseconds"),
             "call_id": draw.Column("Call"),
         },
         key="inside_calls",

@@ -79,7 +79,6 @@ def by_level(filters: Filters, currency: str) -> None:
         level: draw.Column(str(chosen), pinned=True),
         **({"account_name": draw.Column("Name")} if level == "account" else {}),
         **({"service": draw.Column("Service"), "account": draw.Column("Account")} if level == "resource" else {}),
-        "currency": draw.Column("Currency"),
         "list": draw.Column("List", "money", currency=currency),
         "billed": draw.Column("Billed", "money", currency=currency),
         "effective": draw.Column("Effective", "money", currency=currency),

@@ -98,8 +98,8 @@ def over_time(filters: Filters, net_of_credits: bool) -> None:
     """One unit cost over time, chosen by the reader, and the table behind all of them."""
     frame = answer(unit_economics, filters, net_of_credits)
     currency = frame["currency"].iloc[0] or configuration().reporting_currency
-    # Of a single day both costs per user are the same.
-    units = UNITS[1:] if filters.grain == "day" else UNITS
+    # Of a day both costs per user are the same, and of weeks the whole week's cost would dip where the period cuts one.
+    units = UNITS if filters.grain == "month" else UNITS[1:]
     choices = {unit.label: unit for unit in units if frame[unit.column].notna().any()}
     if choices:
         chosen = st.segmented_control(

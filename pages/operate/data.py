@@ -150,7 +150,7 @@ def page() -> None:
     if not has_data():
         draw.headline(
             "Nothing has been loaded yet",
-            "Drop files below; each is shown with its kind, rows and sums before anything is stored. Or run `percall demo`.",
+            "Drop files below; each is shown with its kind, rows and sums before anything is stored. Or run percall demo.",
         )
         guarded_upload()
         return

@@ -113,7 +113,7 @@ def test_coverage_in_words() -> None:
         "67% of calls name their feature."
     )
     assert overview(warehouse_of(charges=[charge("2026-05-01", "3")]), MAY).coverage == (
-        "All of it comes from bills. 0% is invoiced; the rest may change."
+        "All of it comes from bills. None of it is invoiced yet, so it may change."
     )
     assert overview(warehouse_of(calls[:1]), MAY).coverage.startswith("All of it is estimated from traces")
 
