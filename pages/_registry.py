@@ -75,6 +75,48 @@ REGISTRY: tuple[PageEntry, ...] = (
     ),
     _page("Inform", "Waste", "recycling", "waste", "What was paid for and not needed, and what would end it?"),
     _page(
+        "Optimize",
+        "Model routing",
+        "alt_route",
+        "routing",
+        "What would it save to send easy calls to a cheaper model?",
+    ),
+    _page(
+        "Optimize",
+        "Semantic cache",
+        "find_replace",
+        "semantic_cache",
+        "What would it save to answer repeated questions from a store?",
+    ),
+    _page(
+        "Optimize",
+        "Prompt caching",
+        "cached",
+        "prompt_caching",
+        "What do warm prompt prefixes save, and what would other lives save?",
+    ),
+    _page(
+        "Optimize",
+        "Output limits",
+        "short_text",
+        "output_limits",
+        "What would shorter answers save, and whose answers would a limit cut?",
+    ),
+    _page(
+        "Optimize",
+        "Batch",
+        "inventory_2",
+        "batch",
+        "Which calls can wait, and what would batches save on them?",
+    ),
+    _page(
+        "Optimize",
+        "RAG",
+        "library_books",
+        "rag",
+        "What would fewer or smaller retrieved chunks save?",
+    ),
+    _page(
         "Operate", "Tags", "label", "tags", "How much of the cost carries the required tags, and who must add which?"
     ),
     _page(

@@ -1,0 +1,233 @@
+"""One lever with its sliders, as a page shows it: a curve along the main slider, and the outcome of one setting.
+
+A setting is a mapping of control names to values, as the controls say them. Nothing here queries the warehouse: all comes from the situation, and
+what is expensive is prepared once in its memo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal, cast
+
+import pandas as pd
+
+from analytics import formatting
+from analytics.simulators.lever import Lever, Selection
+from analytics.simulators.run_scenario import run
+from analytics.simulators.situation import Situation
+from analytics.simulators.slider import kept
+from analytics.simulators.waterfall import Waterfall, cents
+from warehouse.errors import InputError
+
+Setting = Mapping[str, Any]
+
+NO_SAMPLES = "Not known without labelled samples"
+SHARES: Mapping[str, float] = {f"{percent}%": percent / 100 for percent in range(0, 101, 5)}
+"""Steps of a slider over shares."""
+
+POINT_COLUMNS = ("value", "cost", "saving", "changed_calls", "risk", "is_today")
+
+
+@dataclass(frozen=True)
+class Control:
+    """One thing to set. kind: "steps" (a slider over `options`, which are texts), "choice" (one of `options`; `open`: or what is typed),
+    "number" (from `low` to `high` in `step`), "switch", or "features" (some of the features that calls name; none chosen: all).
+
+    main: the curve runs along it; such a control has steps.
+    """
+
+    name: str
+    label: str
+    kind: Literal["steps", "choice", "number", "switch", "features"]
+    default: Any
+    help: str
+    options: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 1.0
+    step: float = 1.0
+    unit: str = ""
+    main: bool = False
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A table of a lever's own beside the general ones: `frame`, its columns' labels and kinds (as pages draw them)."""
+
+    title: str
+    note: str
+    frame: pd.DataFrame
+    columns: Mapping[str, tuple[str, str, str | None]]
+
+
+@dataclass(frozen=True)
+class LeverPage:
+    """What a page about one lever asks and shows.
+
+    key: prefix of its controls in an address. controls: its sliders for a situation. build: the lever of a setting (its neutral setting where
+    nothing is to change); raises InputError. points: cost, saving, changed calls and risk (a share, None: not known) of each option of the
+    main control, at the other values of the setting. action: what the setting does, as the beginning of a sentence. quality: what is known of the
+    risk at this setting. missing: what the situation lacks for the lever, None: nothing. detail: a table of its own.
+    """
+
+    key: str
+    kind: type[Lever]
+    lead: str
+    what: str
+    axis: str
+    changed: str
+    risk: str
+    controls: Callable[[Situation], tuple[Control, ...]]
+    build: Callable[[Situation, Setting], Lever]
+    points: Callable[[Situation, Setting, Sequence[str]], list[Point]]
+    action: Callable[[Setting], str]
+    quality: Callable[[Situation, Lever, Setting], str]
+    missing: Callable[[Situation], str | None]
+    detail: Callable[[Situation, Lever], Detail | None]
+
+    def main(self, situation: Situation) -> Control:
+        """The control that the curve runs along."""
+        return next(control for control in self.controls(situation) if control.main)
+
+    def curve(self, situation: Situation, setting: Setting) -> pd.DataFrame:
+        """One row per option of the main slider, in order: value (its text), cost and saving (Decimal, USD per month, simulated), changed_calls
+        (weighted, of the window), risk (a share, None: not known), is_today (nothing is changed there).
+
+        Worked out once for all other values of the setting. Raises InputError for a setting that the lever refuses.
+        """
+        main = self.main(situation)
+        others = tuple(sorted((name, value) for name, value in setting.items() if name != main.name))
+
+        def make() -> pd.DataFrame:
+            rows = []
+            for option, point in zip(main.options, self.points(situation, setting, main.options), strict=True):
+                rows.append((option, point.cost, point.saving, point.changed, point.risk, point.is_today))
+            return pd.DataFrame(rows, columns=list(POINT_COLUMNS), dtype=object)
+
+        return kept(situation, f"{self.key} page curve", others, make)
+
+    def outcome(self, situation: Situation, setting: Setting) -> Outcome:
+        """What this setting does, replayed with its range. Raises InputError."""
+        lever = self.build(situation, setting)
+        replayed = kept(
+            situation, f"{self.key} page outcome", cast("Hashable", lever), lambda: run(situation, (lever,))
+        )
+        return Outcome(lever, replayed)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a curve: USD per month, simulated."""
+
+    cost: Decimal
+    saving: Decimal
+    changed: float
+    risk: float | None = None
+    is_today: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A lever at one setting, replayed as the only one."""
+
+    lever: Lever
+    waterfall: Waterfall
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether nothing changes: no call and no cent."""
+        return self.waterfall.saving == 0 and not self.waterfall.steps[0].changed
+
+    @property
+    def range_words(self) -> str:
+        """`$1,230 to $1,410`."""
+        return f"{formatting.usd(self.waterfall.saving_low)} to {formatting.usd(self.waterfall.saving_high)}"
+
+    @property
+    def saving_share(self) -> float | None:
+        """Saving as a part of today's cost."""
+        return float(self.waterfall.saving / self.waterfall.today) if self.waterfall.today else None
+
+    def evidence(self, limit: int = 100) -> pd.DataFrame:
+        """The calls that change most: see `analytics.simulators.evidence.changed_calls`."""
+        return self.waterfall.evidence(0, limit)
+
+    def by_feature(self) -> pd.DataFrame:
+        """Features whose cost or calls change, the largest saving first: the columns of `Waterfall.by_feature`, and saving_share (of the cost)."""
+        frame = self.waterfall.by_feature
+        changed = [
+            bool(saving) or before != after
+            for saving, before, after in zip(frame["saving"], frame["calls"], frame["calls_after"], strict=True)
+        ]
+        found = frame[changed].copy()
+        found["saving_share"] = [
+            float(saving / cost) if cost else None for saving, cost in zip(found["saving"], found["cost"], strict=True)
+        ]
+        order = sorted(range(len(found)), key=lambda place: -abs(found["saving"].iloc[place]))
+        return found.iloc[order].reset_index(drop=True)
+
+
+def headline(page: LeverPage, outcome: Outcome, curve: pd.DataFrame, setting: Setting) -> str:
+    """The page's answer in a sentence, with the saving per month as a range."""
+    saving = outcome.waterfall.saving
+    if outcome.is_neutral:
+        best = max(range(len(curve)), key=lambda place: curve["saving"].iloc[place], default=None)
+        sentence = f"At this setting nothing changes: {formatting.usd(outcome.waterfall.today)} a month, as today"
+        if best is None or curve["saving"].iloc[best] <= 0:
+            return f"{sentence}, and no other point of the slider costs less"
+        return f"{sentence}; at most {formatting.usd(curve['saving'].iloc[best])} would be saved, at {curve['value'].iloc[best]}"
+    if saving < 0:
+        low, high = formatting.usd(-outcome.waterfall.saving_high), formatting.usd(-outcome.waterfall.saving_low)
+        return f"{page.action(setting)} would cost {low} to {high} more a month"
+    if saving == 0:
+        return f"{page.action(setting)} changes calls, but not what they cost"
+    return f"{page.action(setting)} would save {outcome.range_words} a month"
+
+
+def from_window(
+    situation: Situation, cost: float, changed: float, *, risk: float | None = None, is_today: bool = False
+) -> Point:
+    """A point from the USD of the window."""
+    scale = situation.window.scale_to_month
+    monthly = cents(cost * scale)
+    return Point(monthly, cents(situation.total() * scale) - monthly, changed, risk, is_today)
+
+
+def chosen_features(setting: Setting) -> Selection:
+    """The calls that a setting's features choose."""
+    return Selection(feature=tuple(setting.get("features", ())))
+
+
+def features_control(situation: Situation, label: str = "Only these features", *, required: bool = False) -> Control:
+    """The control that chooses calls by feature."""
+    sentence = "Nothing changes until one is chosen." if required else "None chosen: all calls."
+    return Control(
+        "features", label, "features", (), f"Which calls the lever is for. {sentence}", tuple(sorted(situation.workload.names["feature"]))
+    )  # fmt: skip
+
+
+def number_of(option: str, options: Mapping[str, float]) -> float:
+    """The number that a step's text stands for. Raises InputError for a text that is none of the steps."""
+    try:
+        return options[option]
+    except KeyError:
+        raise InputError(f"{option!r} is no step of this slider: choose {', '.join(options)}") from None
+
+
+def calls_missing(situation: Situation) -> str | None:
+    """What a lever on calls misses, in a sentence; None: nothing."""
+    if len(situation.workload):
+        return None
+    return "No call of this period passes the filters. This lever replays calls: load traces, choose other days, or remove a filter."
+
+
+def no_detail(_situation: Situation, _lever: Lever) -> Detail | None:
+    """No table of the lever's own."""
+    return None
+
+
+def share_of(setting: Setting) -> float:
+    """The part of 1 that a setting's `share` stands for."""
+    return number_of(setting["share"], SHARES)

@@ -1,0 +1,206 @@
+"""The page of one lever: its answer, its sliders, the cost along the main one, and the reasons to believe it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pandas as pd
+import streamlit as st
+
+from analytics import formatting
+from analytics.simulators.lever_page import LeverPage, Outcome, headline
+from analytics.simulators.lever_pages import PAGES
+from analytics.simulators.situation import Situation
+from pages import _draw as draw
+from pages import _situation
+from pages._filters import current, describe
+from pages._lever_controls import draw_control
+from pages._names import named
+from pages._slider_chart import slider_chart
+from pages._tables import Kind
+
+EVIDENCE = {
+    "call_id": draw.Column("Call", width=150),
+    "started_at": draw.Column("At (UTC)", "time"),
+    "feature": draw.Column("Feature", "tag"),
+    "change": draw.Column("Change"),
+    "model": draw.Column("Model"),
+    "model_after": draw.Column("Model after"),
+    "input_tokens": draw.Column("Input", "count"),
+    "input_tokens_after": draw.Column("Input after", "count"),
+    "output_tokens": draw.Column("Output", "count"),
+    "output_tokens_after": draw.Column("Output after", "count"),
+    "cost": draw.Column("Cost", "unit_money", help="As logged"),
+    "cost_after": draw.Column("Cost after", "unit_money", help="Simulated, what the lever adds included"),
+    "saving": draw.Column("Saving", "unit_money"),
+}
+
+
+def show(lever: str) -> None:
+    """Draw the page of the lever of this name. Raises InputError when nothing passes the filters."""
+    page = PAGES[lever]
+    situation = _situation.situation()
+    missing = page.missing(situation)
+    if missing:
+        draw.headline(f"There are no calls to replay for {page.what}", page.lead, kicker=describe(current()))
+        st.info(draw.plain(missing), icon=":material/info:")
+        return
+    _live(page)
+
+
+@st.fragment
+@draw.guarded
+def _live(page: LeverPage) -> None:
+    # The situation is looked up again: a fragment's arguments would be kept as long as the session is open.
+    situation = _situation.situation()
+    top = st.container()
+    setting = _controls(page, situation)
+    main = page.main(situation)
+    with st.spinner("Replaying the calls …"):
+        curve = page.curve(situation, setting)
+        outcome = page.outcome(situation, setting)
+    with top:
+        draw.headline(
+            headline(page, outcome, curve, setting),
+            f"{page.lead} Amounts are USD per month, simulated, with the {outcome.waterfall.confidence:.0%} range over days and users.",
+            kicker=describe(current()),
+        )
+    _figures(page, situation, outcome, curve, setting)
+    draw.section(
+        f"Cost along the slider: {main.label.lower()}",
+        "USD per month of all calls and resources in the filters, simulated; dashed: today",
+    )
+    slider_chart(
+        curve, chosen=setting[main.name], today=outcome.waterfall.today, axis=page.axis, key=f"{page.key}_chart"
+    )
+    _notes(page, situation, outcome, setting)
+    _tables(page, situation, outcome, curve)
+
+
+def _controls(page: LeverPage, situation: Situation) -> dict[str, Any]:
+    setting: dict[str, Any] = {}
+    controls = page.controls(situation)
+    with st.container(border=True):
+        for control in controls:
+            if control.main:
+                setting[control.name] = draw_control(control, f"{page.key}_{control.name}")
+        with st.grid(3, min_column_width=230):
+            for control in controls:
+                if not control.main:
+                    setting[control.name] = draw_control(control, f"{page.key}_{control.name}")
+    return setting
+
+
+def _figures(
+    page: LeverPage, situation: Situation, outcome: Outcome, curve: pd.DataFrame, setting: dict[str, Any]
+) -> None:
+    replayed, step = outcome.waterfall, outcome.waterfall.steps[0]
+    here = curve[curve["value"] == setting[page.main(situation).name]]
+    risk = here["risk"].iloc[0] if len(here) else None
+    draw.metric_row(
+        [
+            draw.Metric("Today", formatting.usd(replayed.today), help="Cost a month of all calls and resources in the filters"),
+            draw.Metric("With this setting", formatting.usd(replayed.end), help="Simulated"),
+            draw.Metric(
+                "Saving",
+                formatting.usd(replayed.saving),
+                help=f"Per month, simulated; range {outcome.range_words}; {formatting.share(outcome.saving_share)} of today's cost",
+            ),
+            draw.Metric("Calls changed", formatting.count(round(step.changed)), help="In the period, not per month"),
+            draw.Metric(page.risk, "not known" if risk is None else formatting.share(risk), help=page.quality(situation, outcome.lever, setting)),
+        ]
+    )  # fmt: skip
+
+
+def _notes(page: LeverPage, situation: Situation, outcome: Outcome, setting: dict[str, Any]) -> None:
+    """Risk, assumptions and what is left out, in sentences."""
+    st.markdown(f"**{draw.plain(page.risk)}.** {draw.plain(page.quality(situation, outcome.lever, setting))}")
+    sentences = list(dict.fromkeys([*outcome.lever.assumptions(), *outcome.waterfall.notes]))
+    with st.container(gap="xsmall"):
+        st.markdown("**What is assumed, and left out**")
+        st.markdown("\n".join(f"- {draw.plain(sentence)}" for sentence in sentences))
+
+
+def _tables(page: LeverPage, situation: Situation, outcome: Outcome, curve: pd.DataFrame) -> None:
+    filters = current()
+    period = f"{filters.start}-{filters.end}"
+    _by_feature(page, outcome, period)
+    detail = page.detail(situation, outcome.lever)
+    if detail and not detail.frame.empty:
+        draw.section(detail.title, detail.note)
+        columns = {
+            name: draw.Column(label, cast("Kind", kind), help=words)
+            for name, (label, kind, words) in detail.columns.items()
+        }
+        draw.table(
+            detail.frame,
+            columns,
+            key=f"{page.key}_detail",
+            export=detail.frame,
+            export_name=f"{page.key}-detail-{period}",
+            missing="–",
+        )
+    draw.section("Points of the curve", "USD per month, simulated; calls are those of the period")
+    draw.table(
+        curve,
+        {
+            "value": draw.Column(page.axis),
+            "cost": draw.Column("Cost a month", "money"),
+            "saving": draw.Column("Saving", "money"),
+            "changed_calls": draw.Column(page.changed, "count"),
+            "risk": draw.Column(page.risk, "share", help="–: not known without labelled samples"),
+        },
+        key=f"{page.key}_curve",
+        export=curve,
+        export_name=f"{page.key}-curve-{period}",
+        missing="–",
+        rows_in_sight=8,
+    )
+    _evidence(page, outcome, period)
+
+
+def _by_feature(page: LeverPage, outcome: Outcome, period: str) -> None:
+    frame = outcome.by_feature()
+    draw.section("By feature", "Features whose cost or calls change; USD per month, simulated")
+    if frame.empty:
+        st.caption("No feature's calls change at this setting.")
+        return
+    draw.table(
+        frame.assign(feature=named(frame["feature"])),
+        {
+            "feature": draw.Column("Feature"),
+            "cost": draw.Column("Today", "money"),
+            "cost_after": draw.Column("With this setting", "money"),
+            "saving": draw.Column("Saving", "money"),
+            "saving_share": draw.Column("Saving of its cost", "share"),
+            "calls": draw.Column("Calls", "count", help="In the period"),
+            "calls_after": draw.Column("Calls still made", "count"),
+        },
+        key=f"{page.key}_features",
+        export=frame,
+        export_name=f"{page.key}-by-feature-{period}",
+        missing="–",
+    )
+
+
+def _evidence(page: LeverPage, outcome: Outcome, period: str) -> None:
+    draw.section(
+        "Evidence: the calls that change most", "At most 100; cost of one call in USD, as logged and as simulated"
+    )
+    frame = outcome.evidence()
+    if frame.empty:
+        st.caption("No call changes at this setting.")
+        return
+    columns = dict(EVIDENCE)
+    for name in ("model", "input_tokens", "output_tokens"):
+        if frame[f"{name}_after"].equals(frame[name]):
+            del columns[f"{name}_after"]
+    draw.table(
+        frame,
+        columns,
+        key=f"{page.key}_evidence",
+        export=frame,
+        export_name=f"{page.key}-evidence-{period}",
+        missing="–",
+        rows_in_sight=10,
+    )

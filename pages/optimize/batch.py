@@ -1,0 +1,5 @@
+"""Batch: what this lever would save on the calls of the period."""
+
+from pages import _lever_page
+
+_lever_page.show("batch")
