@@ -202,7 +202,7 @@ def _sentence(warehouse: Warehouse, filters: Filters) -> str:
     if unknown.high is not None and unknown.low is not None:
         text += (
             f". The {unknown.calls - unknown.without_range:,} calls of unknown cost are likely to have cost "
-            f"{formatting.to_the_cent(unknown.low)} to {formatting.to_the_cent(unknown.high)}, judged by calls like them"
+            f"{formatting.to_the_cent(unknown.low)} to {formatting.to_the_cent(unknown.high)}, compared with priced calls of the period"
         )
     if unknown.without_range:
         text += f". Of {unknown.without_range:,} calls nothing can be said: no priced call is like them"

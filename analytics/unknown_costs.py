@@ -2,7 +2,7 @@
 
 A call whose tokens are known is compared by its cost per token, one without by its cost per call. Like it are, in this order, the priced calls of
 the period of the same feature and model, the same model, the same feature, the same operation, and, when no such call has a price, those of any
-operation of the feature or of the product, from `FEWEST_ALIKE` calls on. The range goes from the 10th to the 90th percentile of those
+operation at all, from `FEWEST_ALIKE` calls on. The range goes from the 10th to the 90th percentile of those
 calls (of eight in ten it is true), times the tokens or the number of calls.
 """
 
@@ -49,7 +49,6 @@ _LEVELS: tuple[tuple[str, ...], ...] = (
     ("operation", "model"),
     ("operation", "feature"),
     ("operation",),
-    ("feature",),
     (),
 )
 _RATIO = "decimal(28, 16)"

@@ -124,7 +124,7 @@ def waste_report(warehouse: Warehouse, filters: Filters) -> WasteReport:
     scope = scope_of(warehouse, filters)
     monthly = _by_currency(frame, scope)
     measured = _by_currency(frame[frame["certainty"] == MEASURED], scope)
-    summary = WasteSummary(len(frame), monthly, measured, _headline(frame, monthly, filters))
+    summary = WasteSummary(len(frame), monthly, measured, _headline(frame, monthly, measured, filters))
     return WasteReport(frame, summary, _by_kind(frame, monthly[0][0] if monthly else None, scope))
 
 
@@ -133,7 +133,7 @@ def _by_kind(frame: pd.DataFrame, currency: str | None, scope: Scope) -> pd.Data
     columns = (frame[name] for name in ("kind", "certainty", "counted_once", "currency"))
     for kind, certainty, amount, code in zip(*columns, strict=True):
         if amount and code == currency:
-            key = (kind.replace("-", " ").capitalize(), certainty)
+            key = (kind.replace("-", " ").capitalize().replace("gpu", "GPU"), certainty)
             sums[key] = sums.get(key, Decimal(0)) + amount
     rows = [
         {"kind": kind, "part": certainty, "cost": scope.per_month(amount), "currency": currency}
@@ -151,19 +151,29 @@ def _by_currency(frame: pd.DataFrame, scope: Scope) -> tuple[tuple[str, Decimal]
     return tuple(sorted(monthly.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _headline(frame: pd.DataFrame, monthly: Sequence[tuple[str, Decimal]], filters: Filters) -> str:
+def _headline(
+    frame: pd.DataFrame,
+    monthly: Sequence[tuple[str, Decimal]],
+    measured: Sequence[tuple[str, Decimal]],
+    filters: Filters,
+) -> str:
     if frame.empty:
         return f"No waste found {during(filters)}"
-    first = frame.iloc[0]
-    most = f"{first['title'].lower()} of {first['subject']}"
     if not monthly:
-        return f"Waste found {during(filters)}, at prices that are not known: {most}"
-    amounts = " and ".join(formatting.money(amount, code) for code, amount in monthly)
-    largest = formatting.money(first["waste_per_month"], first["currency"] or "USD")
-    if len(frame) == 1:
-        return f"About {amounts} a month could be avoided: {most}"
+        first = frame.iloc[0]
+        return f"Waste found {during(filters)}, at prices that are not known: {first['title']}, {first['subject']}"
+    certain = dict(measured)
+    rest = [(code, amount - certain.get(code, Decimal(0))) for code, amount in monthly]
+    sure, more = (
+        " and ".join(formatting.money(amount, code) for code, amount in amounts if amount)
+        for amounts in (measured, rest)
+    )
+    if not more:
+        return f"{sure} a month could be avoided, as seen {during(filters)}"
+    if not sure:
+        return f"Up to {more} a month could be avoided after a check, as seen {during(filters)}"
     return (
-        f"About {amounts} a month could be avoided, as seen {during(filters)}; the largest part, {largest}, is {most}"
+        f"{sure} a month could be avoided for certain, and up to {more} more after a check, as seen {during(filters)}"
     )
 
 

@@ -31,7 +31,7 @@ def how_obtained(view: str, filters: Filters, by: tuple[str, ...] = ()) -> None:
 
 def _explain(found: Provenance, view: str, filters: Filters) -> None:
     st.markdown(draw.plain(found.sentence))
-    st.caption(draw.plain(f"{found.answers.capitalize()} · {found.period} · snapshot {found.snapshot_id}"))
+    st.caption(draw.plain(f"{found.answers.capitalize()} · {found.period} · {found.snapshot_id}"))
     for rule in found.rules:
         st.markdown(f"- {draw.plain(rule)}")
     _ledger(view, filters)

@@ -95,12 +95,13 @@ def findings(filters: Filters, frame: pd.DataFrame) -> None:
 
 def evidence(filters: Filters, frame: pd.DataFrame, at: int) -> None:
     """The calls or hours behind one finding."""
-    kind, title, subject, lever, fix = (
-        str(frame[name].iloc[at]) for name in ("kind", "title", "subject", "lever", "fix")
+    kind, title, subject, lever, fix, why = (
+        str(frame[name].iloc[at]) for name in ("kind", "title", "subject", "lever", "fix", "evidence")
     )
     keys = (subject,) if kind == IDLE_GPU else tuple(frame[name].iloc[at] for name in ("name", "job", "model"))
     rows = answer(waste_evidence, filters, kind, keys)
-    draw.section(f"{title}: {subject}", f"{fix} The dearest {len(rows):,} rows; times in UTC.")
+    draw.section(f"{title}: {subject}", f"{why}. The dearest {len(rows):,} rows; times in UTC.")
+    st.markdown(draw.plain(fix))
     link(lever, LEVER_LINKS.get(lever, "What would ending it save?"))
     shown = {
         "hour": draw.Column("Hour", "time"),

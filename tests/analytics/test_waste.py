@@ -269,6 +269,10 @@ def test_a_dollar_is_counted_once() -> None:
     assert frame.waste.to_dict() == {"unowned-job": D(5), "embedded-again": D("4.5")}
     assert sum(frame.counted_once) == D(5)
     summary = waste_summary(warehouse_of(calls), MAY)
+    assert (
+        summary.headline
+        == "$13.70 a month could be avoided for certain, and up to $1.52 more after a check, as seen in May 2026"
+    )
     assert (summary.per_month, summary.measured) == ((("USD", D("15.22")),), (("USD", D("13.70")),))
 
 
