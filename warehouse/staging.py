@@ -40,6 +40,7 @@ class Staging:
         self.folder = folder
         self.connection = duckdb.connect(str(folder / "staging.duckdb"))
         self.connection.execute("SET TimeZone = 'UTC'")
+        self.connection.execute("SET enable_progress_bar = false")
         self.connection.execute(f"SET memory_limit = '{memory_limit}'")
         self.connection.execute(f"SET temp_directory = '{folder / 'spill'}'")
         self.connection.execute("SET preserve_insertion_order = true")
