@@ -1,0 +1,197 @@
+"""Calls served by a model of one's own on rented GPUs, against paying for an interface: what it costs, where it breaks even, whether it keeps up."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analytics.simulators.gpu_rightsizing import GPU_CATEGORY, price_of
+from analytics.simulators.infrastructure import CostLine
+from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
+from analytics.simulators.rates_table import Model, with_price
+from analytics.simulators.situation import Situation
+from analytics.simulators.throughput import EFFICIENCY, decode_tokens_per_second, find_gpu, prefill_tokens_per_second
+from analytics.simulators.vram import GB, MAX_GPUS, check_bits, find_architecture, memory_needed
+from warehouse.errors import InputError
+from warehouse.rates import PRICE_CLASSES
+
+HOURS_OF_A_MONTH = 730
+_SALT = 53
+_HOUR = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """tokens_per_month from which own GPUs are cheaper, and the steady tokens per second that these are.
+
+    feasible: one replica makes so many (None: its speed is not given).
+    """
+
+    tokens_per_month: float
+    tokens_per_second: float
+    feasible: bool | None
+
+
+def blended_price(input_price: float, output_price: float, output_share: float = 0.25) -> float:
+    """USD per 1,000,000 tokens of which `output_share` are output. Raises InputError for negative prices."""
+    checked(output_share, "the share of output", 0, 1)
+    if not (input_price >= 0 and output_price >= 0):
+        raise InputError("a price must not be negative")
+    return input_price * (1 - output_share) + output_price * output_share
+
+
+def break_even(
+    usd_per_month: float, usd_per_million_tokens: float, *, tokens_per_second: float | None = None
+) -> BreakEven:
+    """Tokens per month at which an interface at this blended price costs as much as GPUs (with everything that comes with them).
+
+    tokens_per_second: what these GPUs make at the latency that is wanted, input and output in the blend's shares; if the break-even is
+    beyond it, the GPUs never pay. Raises InputError for a price that is not positive.
+    """
+    if not (usd_per_million_tokens > 0 and usd_per_month >= 0):
+        raise InputError("the price of the interface must be more than 0, and the cost of the GPUs not negative")
+    tokens = usd_per_month / usd_per_million_tokens * 1e6
+    steady = tokens / (HOURS_OF_A_MONTH * 3600)
+    return BreakEven(tokens, steady, None if tokens_per_second is None else steady <= tokens_per_second)
+
+
+@lever
+@dataclass(frozen=True)
+class SelfHost:
+    """share: part of the chosen calls that a model of one's own serves. model, gpu, bits, gpus, batch, context: as in GPU right-sizing; `batch`
+    is how many requests a replica serves at once, at the roofline's speed times `efficiency`.
+
+    target_utilization: how busy replicas are kept in each hour. min_replicas: always running. fixed: as many as the busiest hour needs run
+    all the time; else replicas follow the load by the hour. other_usd_per_month: people, a second site, transfer.
+    """
+
+    name: ClassVar[str] = "self-host"
+    title: ClassVar[str] = "Own model instead of an interface"
+    share: float = 0.0
+    calls: Selection = EVERY_CALL
+    model: str = "llama-3.1-8b"
+    gpu: str = "L4"
+    bits: int = 16
+    context: int = 2048
+    batch: int = 8
+    gpus: int = 1
+    efficiency: float = EFFICIENCY
+    usd_per_hour: float | None = None
+    target_utilization: float = 0.7
+    min_replicas: int = 1
+    fixed: bool = False
+    other_usd_per_month: float = 0.0
+
+    def __post_init__(self) -> None:
+        checked(self.share, "the share of the calls that are served on own GPUs", 0, 1)
+        check_bits(self.bits)
+        checked(self.context, "the context in tokens", 1, 10_000_000)
+        checked(self.batch, "the batch", 1, 100_000)
+        checked(self.gpus, "the GPUs of a replica", 1, MAX_GPUS)
+        checked(self.efficiency, "the efficiency", 0.01, 1)
+        checked(self.target_utilization, "the utilization that is aimed at", 0.05, 1)
+        checked(self.min_replicas, "the replicas that always run", 0, 10_000)
+        checked(self.other_usd_per_month, "the other cost per month", 0, 10_000_000)
+        if self.usd_per_hour is not None:
+            checked(self.usd_per_hour, "the price of a GPU hour", 0, 1000)
+
+    @classmethod
+    def neutral(cls) -> SelfHost:
+        return cls()
+
+    def touches(self, situation: Situation) -> NDArray[np.bool_]:
+        workload = situation.workload
+        able = workload.active & workload.has_usage & ~workload.is_cache_hit & ~workload.is_embedding
+        return self.calls.mask(workload) & able & ~np.isnan(workload.cost)
+
+    def apply(self, situation: Situation) -> Situation:
+        if self.share == 0:
+            return situation
+        chosen = self.touches(situation) & (situation.workload.draws(_SALT) < self.share)
+        if not chosen.any():
+            return situation
+        hours = _replica_hours(self, situation, chosen)
+        price = price_of(self.gpu) if self.usd_per_hour is None else self.usd_per_hour
+        window = situation.window
+        day = window.day_index(_hours(situation) * _HOUR)
+        by_day = np.bincount(day, weights=hours * self.gpus * price, minlength=window.days)
+        daily = by_day.astype(np.float64) + self.other_usd_per_month / window.scale_to_month / window.days
+        line = CostLine(
+            GPU_CATEGORY, f"{self.gpu} serving {self.model}", None, daily, float(hours.sum()), kind="what-if"
+        )
+        moved, code = _with_own_model(situation, ("self-hosted", self.model))
+        return moved.change(chosen, model=code).with_infrastructure(situation.infrastructure.adding(line))
+
+    def assumptions(self) -> list[str]:
+        return [
+            "The own model's answers are as long, and as good, as today's: try that on your own calls.",
+            f"A replica reaches {self.efficiency:.0%} of the roofline with {self.batch} requests at once, and is kept "
+            f"{self.target_utilization:.0%} busy.",
+            f"{self.other_usd_per_month:g} USD per month are reckoned for people, a second site and transfer.",
+        ]
+
+
+def tokens_per_second(setting: SelfHost) -> tuple[float, float]:
+    """Input and output tokens per second of one replica. Raises InputError when the model does not fit."""
+    model, gpu = find_architecture(setting.model), find_gpu(setting.gpu)
+    needed = memory_needed(model, bits=setting.bits, context=setting.context, batch=setting.batch).total
+    if needed > gpu.memory * setting.gpus:
+        raise InputError(
+            f"{model.name} at {setting.bits} bits with {setting.batch} x {setting.context:,} tokens needs {needed / GB:.1f} GB, and "
+            f"{setting.gpus} x {setting.gpu} has {gpu.memory * setting.gpus / GB:.0f}: choose a larger GPU, fewer bits, or a smaller batch"
+        )
+    decode = decode_tokens_per_second(
+        model, gpu, bits=setting.bits, context=setting.context, batch=setting.batch, gpus=setting.gpus,
+        efficiency=setting.efficiency,
+    )  # fmt: skip
+    return prefill_tokens_per_second(model, gpu, efficiency=setting.efficiency, gpus=setting.gpus), decode
+
+
+def _hours(situation: Situation) -> NDArray[np.int64]:
+    first, last = (int(situation.window.midnights[place]) // _HOUR for place in (0, -1))
+    return np.arange(first, last, dtype=np.int64)
+
+
+def _replica_hours(setting: SelfHost, situation: Situation, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Whole replicas running in every hour of the window: input is read and output is made one after the other."""
+    prefill, decode = tokens_per_second(setting)
+    workload, hours = situation.workload, _hours(situation)
+    at = np.flatnonzero(chosen)
+    place = np.clip(workload.started_at[at] // _HOUR - hours[0], 0, len(hours) - 1)
+    seconds = workload.input_tokens[at] / prefill + workload.output_tokens[at] / decode
+    work = np.bincount(place, weights=seconds * workload.weight[at], minlength=len(hours)) / 3600
+    needed = np.maximum(np.ceil(work / setting.target_utilization - 1e-9), setting.min_replicas)
+    return np.full(len(hours), needed.max()) if setting.fixed else needed
+
+
+def _with_own_model(situation: Situation, model: Model) -> tuple[Situation, int]:
+    """The situation where the calls may use the own model, which charges nothing per call, and its code."""
+    workload = situation.workload.with_models(model)
+    rates = situation.rates.of(workload.models, workload.names["processing"])
+    free = dict.fromkeys(PRICE_CLASSES, 0.0)
+    for processing in workload.names["processing"]:
+        rates = with_price(rates, model, processing, **free)
+    return replace(situation, workload=workload, rates=rates), workload.models.index(model)
+
+
+def peak_load(setting: SelfHost, situation: Situation) -> pd.DataFrame:
+    """The evidence, one row per hour of the window: hour (UTC), replicas."""
+    chosen = setting.touches(situation) & (situation.workload.draws(_SALT) < setting.share)
+    if not chosen.any():
+        raise InputError("no call is served on own GPUs: choose a larger share or other calls")
+    return pd.DataFrame(
+        {
+            "hour": (_hours(situation) * _HOUR).astype("datetime64[us]"),
+            "replicas": _replica_hours(setting, situation, chosen).astype(int),
+        }
+    )
+
+
+def replicas_at_peak(setting: SelfHost, situation: Situation) -> int:
+    """How many replicas the busiest hour needs."""
+    return math.ceil(peak_load(setting, situation)["replicas"].max())

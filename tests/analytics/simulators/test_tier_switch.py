@@ -1,0 +1,96 @@
+"""Features switched off for a tier, and other prices for it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics.simulators.lever import Selection
+from analytics.simulators.scenario import Scenario, read_scenario
+from analytics.simulators.tier_switch import SwitchOff, repriced_tier, switched_off
+from tests.analytics.simulators.made import call, situation_of
+from warehouse.errors import InputError
+
+FREE = Selection(feature=("write",), user_tier=("free",))
+
+
+def _margins() -> pd.DataFrame:
+    """The reference case: a request costs 0.043 and the free tier's earn 0.022; part of the cost is a GPU shared with the other tier."""
+    columns = ("kind", "feature", "user_tier", "cost", "revenue", "shared_by_calls", "currency")
+    rows = [
+        ("feature", "write", "free", Decimal("2100"), Decimal("1074"), Decimal("100"), "USD"),
+        ("feature", "write", "pro", Decimal("300"), Decimal("570"), Decimal("0"), "USD"),
+        ("feature", "jobs", None, Decimal("10"), None, Decimal("0"), "USD"),
+        ("feature", "blind", "free", None, Decimal("1"), Decimal("0"), "USD"),
+        ("shared", None, None, Decimal("50"), None, Decimal("0"), "USD"),
+    ]
+    return pd.DataFrame(rows, columns=list(columns), dtype=object)
+
+
+def test_the_lever_stops_the_calls_of_the_tier() -> None:
+    calls = [
+        call(feature="write", user_tier=tier, second=n, cost="0.043")
+        for n, tier in enumerate(["free"] * 6 + ["pro"] * 2)
+    ]
+    situation = situation_of([*calls, call(feature="ask", user_tier="free", second=9, cost="1")])
+    assert SwitchOff.neutral().apply(situation) is situation
+    after = SwitchOff(FREE, share=1.0).apply(situation)
+    assert situation.total() - after.total() == pytest.approx(6 * 0.043)
+    assert after.workload.calls == 3
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_more_off_saves_more_and_never_more_than_it_costs(one: float, other: float) -> None:
+    situation = situation_of(
+        [call(feature="write", user_tier="free", second=n) for n in range(30)] + [call(feature="ask")]
+    )
+    low, high = sorted((one, other))
+    totals = [SwitchOff(FREE, share).apply(situation).total() for share in (low, high)]
+    assert situation.total() >= totals[0] >= totals[1] >= situation.total() - 30 * (2000 * 2.5e-6 + 300 * 10e-6) - 1e-12
+
+
+def test_unknown_cost_is_no_saving() -> None:
+    situation = situation_of([call(feature="write", user_tier="free", cost=None), call(feature="ask")])
+    assert SwitchOff(FREE, 1.0).apply(situation).total() == situation.total()
+
+
+def test_what_stops_and_what_is_lost() -> None:
+    found = switched_off(_margins(), "write", "free")
+    assert (found.saving, found.lost, found.result) == (2000, 1074, 926)
+    assert switched_off(_margins(), "write", "free", keeps=0.5).result == Decimal("1463")
+    both = switched_off(_margins(), "write", None)
+    assert (both.saving, both.lost) == (2300, 1644)
+    jobs = switched_off(_margins(), "jobs", None)
+    assert (jobs.saving, jobs.lost, jobs.result, jobs.new_margin) == (10, None, None, None)
+
+
+def test_another_price() -> None:
+    same = repriced_tier(_margins(), "write", "pro")
+    assert (same.saving, same.lost, same.result) == (0, 0, 0)
+    dearer = repriced_tier(_margins(), "write", "pro", price_change=0.2, leaving=0.1)
+    assert (dearer.new_revenue, dearer.new_cost) == (Decimal("615.6"), Decimal("270"))
+    assert dearer.result == Decimal("75.6")
+    assert dearer.new_margin == pytest.approx(345.6 / 615.6)
+    assert repriced_tier(_margins(), "write", "free", leaving=1).new_cost == 100
+
+
+def test_it_is_known_to_scenario_files() -> None:
+    scenario = Scenario("off", (SwitchOff(FREE, 1.0),))
+    assert read_scenario(scenario.toml()) == scenario
+
+
+def test_wrong_settings_are_told() -> None:
+    with pytest.raises(InputError, match="which feature"):
+        SwitchOff(share=1.0)
+    with pytest.raises(InputError, match="share of the calls"):
+        SwitchOff(FREE, 1.5)
+    with pytest.raises(InputError, match="'nothing' has no known cost for the tier 'free'"):
+        switched_off(_margins(), "nothing", "free")
+    with pytest.raises(InputError, match="no known cost"):
+        switched_off(_margins(), "blind", "free")
+    with pytest.raises(InputError, match="change of the price"):
+        repriced_tier(_margins(), "write", "pro", price_change=-2)
