@@ -18,6 +18,7 @@ from pages._lever_controls import draw_control
 from pages._names import named
 from pages._slider_chart import slider_chart
 from pages._tables import Kind
+from warehouse.errors import InputError
 
 EVIDENCE = {
     "call_id": draw.Column("Call", width=150),
@@ -56,9 +57,15 @@ def _live(page: LeverPage) -> None:
     top = st.container()
     setting = _controls(page, situation)
     main = page.main(situation)
-    with st.spinner("Replaying the calls …"):
-        curve = page.curve(situation, setting)
-        outcome = page.outcome(situation, setting)
+    try:
+        with st.spinner("Replaying the calls …"):
+            curve = page.curve(situation, setting)
+            outcome = page.outcome(situation, setting)
+    except InputError as error:
+        with top:
+            draw.headline(f"This setting of {page.what} cannot be replayed", page.lead, kicker=describe(current()))
+        draw.failure(error)
+        return
     with top:
         draw.headline(
             headline(page, outcome, curve, setting),
@@ -96,7 +103,7 @@ def _figures(
 ) -> None:
     replayed, step = outcome.waterfall, outcome.waterfall.steps[0]
     here = curve[curve["value"] == setting[page.main(situation).name]]
-    risk = here["risk"].iloc[0] if len(here) else None
+    risk, changed = (here["risk"].iloc[0], here["changed_calls"].iloc[0]) if len(here) else (None, step.changed)
     draw.metric_row(
         [
             draw.Metric("Today", formatting.usd(replayed.today), help="Cost a month of all calls and resources in the filters"),
@@ -106,7 +113,7 @@ def _figures(
                 formatting.usd(replayed.saving),
                 help=f"Per month, simulated; range {outcome.range_words}; {formatting.share(outcome.saving_share)} of today's cost",
             ),
-            draw.Metric("Calls changed", formatting.count(round(step.changed)), help="In the period, not per month"),
+            draw.Metric(page.changed, formatting.count(round(changed)), help="In the period, not per month"),
             draw.Metric(page.risk, "not known" if risk is None else formatting.share(risk), help=page.quality(situation, outcome.lever, setting)),
         ]
     )  # fmt: skip
@@ -193,7 +200,7 @@ def _evidence(page: LeverPage, outcome: Outcome, period: str) -> None:
         return
     columns = dict(EVIDENCE)
     for name in ("model", "input_tokens", "output_tokens"):
-        if frame[f"{name}_after"].equals(frame[name]):
+        if frame[f"{name}_after"].equals(frame[name]) or (frame["change"] == "not made").all():
             del columns[f"{name}_after"]
     draw.table(
         frame,

@@ -117,6 +117,13 @@ REGISTRY: tuple[PageEntry, ...] = (
         "What would fewer or smaller retrieved chunks save?",
     ),
     _page(
+        "Optimize",
+        "Scenario planner",
+        "stacked_bar_chart",
+        "scenario_planner",
+        "What would several levers save together, in which order, and how sure is that?",
+    ),
+    _page(
         "Operate", "Tags", "label", "tags", "How much of the cost carries the required tags, and who must add which?"
     ),
     _page(

@@ -63,10 +63,10 @@ def _prefix(_situation: Situation, setting: Setting) -> PromptCache:
 
 def _prefix_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
     slider = prompt_cache_slider(_prefix(situation, {**setting, "life": AS_LOGGED}), situation)
-    points = [from_window(situation, situation.total(), 0.0, is_today=True)]
+    points = [from_window(situation, situation.total(), 0.0, risk=0.0, is_today=True)]
     for option in options[1:]:
         life = number_of(option, PREFIX_LIVES)
-        points.append(from_window(situation, slider.cost(life), slider.changed(life)))
+        points.append(from_window(situation, slider.cost(life), slider.changed(life), risk=0.0))
     return points
 
 
@@ -190,7 +190,9 @@ def _batch(_situation: Situation, setting: Setting) -> Batch:
 def _batch_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
     slider = batch_slider(_batch(situation, setting), situation)
     shares = [number_of(option, SHARES) for option in options]
-    return [from_window(situation, slider.cost(each), slider.changed(each), is_today=each == 0) for each in shares]
+    return [
+        from_window(situation, slider.cost(each), slider.changed(each), risk=0.0, is_today=each == 0) for each in shares
+    ]
 
 
 def _batch_detail(situation: Situation, lever: Lever) -> Detail | None:

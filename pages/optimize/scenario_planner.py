@@ -1,0 +1,162 @@
+"""Scenario planner: levers in order, replayed one after the other on the same calls, so that no dollar is saved twice."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from analytics import formatting
+from analytics.simulators.plan_results import by_category, fair_shares, interaction_sentence, plan_headline, steps
+from analytics.simulators.scenario import Scenario
+from analytics.simulators.shapley import EXACT_UP_TO
+from analytics.simulators.situation import Situation
+from analytics.simulators.slider import kept
+from analytics.simulators.waterfall import Waterfall
+from pages import _draw as draw
+from pages import _plan_editor, _situation
+from pages._filters import current, describe
+from pages._names import named
+from pages._waterfall_chart import waterfall_chart
+
+_RUN = "_plan_run"
+
+
+def page() -> None:
+    """Edit the plan, run it, and show what it saves."""
+    situation = _situation.situation()
+    top = st.container()
+    if not len(situation.workload):
+        draw.headline(
+            "There are no calls to replay for a plan",
+            "Levers replay the calls of the period.",
+            kicker=describe(current()),
+        )
+        st.info(
+            "No call of this period passes the filters: load traces, choose other days, or remove a filter.",
+            icon=":material/info:",
+        )
+        return
+    opened = st.session_state.get(_RUN) is None and _plan_editor.PARAMETER in st.query_params
+    plan, sound = _plan_editor.edit(situation)
+    address = plan.address()
+    with st.container(horizontal=True):
+        run = st.button(
+            "Run the plan",
+            type="primary",
+            icon=":material/play_arrow:",
+            key="plan_go",
+            disabled=not (sound and plan.enabled),
+        )
+        st.download_button(
+            "Scenario file", plan.toml(), "scenario.toml", "application/toml", key="plan_toml", icon=":material/download:", on_click="ignore",
+            disabled=not plan.levers, help="For percall simulate scenario.toml",
+        )  # fmt: skip
+    if run or (opened and sound and plan.enabled):
+        st.session_state[_RUN] = address
+    outcome: Waterfall | None = None
+    if sound and plan.enabled and st.session_state.get(_RUN) == address:
+        with st.spinner("Replaying the plan …"):
+            outcome = kept(situation, "planner", plan.enabled, lambda: plan.run(situation))
+    with top:
+        draw.headline(
+            plan_headline(outcome) if outcome else _waiting(situation, plan),
+            "Levers act in this order on the same calls; each saves only what those before it left. USD per month, simulated, with the 95% range. "
+            "The address keeps the plan.",
+            kicker=describe(current()),
+        )
+    if outcome:
+        _show(situation, plan, outcome)
+
+
+def _waiting(situation: Situation, plan: Scenario) -> str:
+    today = formatting.usd(round(situation.total() * situation.window.scale_to_month, 2))
+    if not plan.enabled:
+        return f"The plan has no lever yet: {today} a month, as today"
+    number = len(plan.enabled)
+    return f"The plan of {number} {'lever' if number == 1 else 'levers'} is not run yet; today's calls and resources cost {today} a month"
+
+
+def _show(situation: Situation, plan: Scenario, outcome: Waterfall) -> None:
+    filters = current()
+    period = f"{filters.start}-{filters.end}"
+    frame = steps(outcome)
+    draw.section("From today to the plan", "USD per month, simulated; whiskers: 95% range of what is saved")
+    waterfall_chart(outcome, frame, key="plan_waterfall")
+    st.markdown(draw.plain(interaction_sentence(outcome)))
+    draw.section(
+        "Lever by lever",
+        "Added here: saved after the levers before it; alone: as the only one; USD per month, simulated",
+    )
+    draw.table(
+        frame,
+        {
+            "step": draw.Column("Step", "count", width="small"),
+            "title": draw.Column("Lever"),
+            "added": draw.Column("Added here", "money"),
+            "added_low": draw.Column("From", "money", help="Lower end of the 95% range"),
+            "added_high": draw.Column("To", "money", help="Upper end of the 95% range"),
+            "alone": draw.Column("Alone", "money"),
+            "interaction": draw.Column("Difference", "money", help="Added here minus alone"),
+            "total": draw.Column("Cost after it", "money"),
+            "changed_calls": draw.Column(
+                "Calls changed", "count", help="In the period; calls that the lever only charges for count too"
+            ),
+        },
+        key="plan_steps",
+        export=outcome.frame(),
+        export_name=f"plan-{period}",
+    )
+    _shapley(situation, plan)
+    draw.section("By cost category", "USD per month; with the plan: simulated")
+    amounts = {
+        "cost": draw.Column("Today", "money"),
+        "cost_after": draw.Column("With the plan", "money"),
+        "saving": draw.Column("Saving", "money"),
+    }
+    draw.table(
+        by_category(outcome),
+        {"category": draw.Column("Category"), **amounts},
+        key="plan_categories",
+        export_name=f"plan-by-category-{period}",
+    )
+    features = outcome.by_feature
+    draw.section(
+        "By feature", "Calls, and resources that are tagged with the feature; USD per month; with the plan: simulated"
+    )
+    draw.table(
+        features.assign(feature=named(features["feature"], features["kind"])),
+        {
+            "feature": draw.Column("Feature"),
+            **amounts,
+            "calls": draw.Column("Calls", "count", help="In the period"),
+            "calls_after": draw.Column("Calls still made", "count"),
+        },
+        key="plan_features",
+        export=features,
+        export_name=f"plan-by-feature-{period}",
+    )
+    st.markdown("**What is assumed, and left out**")
+    st.markdown(
+        "\n".join(f"- {draw.plain(sentence)}" for sentence in dict.fromkeys([*plan.assumptions(), *outcome.notes]))
+    )
+
+
+def _shapley(situation: Situation, plan: Scenario) -> None:
+    """Each lever's fair part, on request: all combinations are replayed."""
+    if not 2 <= len(plan.enabled) <= EXACT_UP_TO:
+        return
+    if not st.toggle(
+        "Fair shares, whatever the order", key="plan_shapley",
+        help="Shapley: every combination of the levers is replayed, which takes a while; a lever's share is its mean over all orders.",
+    ):  # fmt: skip
+        return
+    with st.spinner("Replaying every combination …"):
+        shares = kept(situation, "planner shapley", plan.enabled, lambda: plan.shapley(situation))
+    draw.table(
+        fair_shares(shares),
+        {"title": draw.Column("Lever"), "share": draw.Column("Fair share a month", "money")},
+        key="plan_shares",
+        export_name="plan-fair-shares",
+    )
+
+
+page()
