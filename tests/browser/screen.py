@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, TimeoutError
 
 SIZES = {"wide": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 DONE = "[data-testid=stApp][data-test-script-state=notRunning]"
 PATIENCE_MS = 60_000
+ATTEMPTS = 6
 
 
 @contextmanager
@@ -61,8 +62,18 @@ def figures(page: Page) -> list[str]:
 
 def choose(page: Page, label: str, option: str) -> None:
     """Choose an option of a select box or multiselect of the sidebar, as a person does."""
-    page.get_by_test_id("stSidebar").get_by_role("combobox", name=label).click()
-    page.get_by_role("option", name=option, exact=True).click()
+    settled(page)
+    offered = page.get_by_role("option", name=option, exact=True)
+    for _ in range(ATTEMPTS):
+        page.get_by_test_id("stSidebar").get_by_role("combobox", name=label).click()
+        try:
+            offered.click(timeout=PATIENCE_MS / ATTEMPTS)
+            break
+        except TimeoutError:
+            # A list that opens while the page is still being drawn may close again: a person opens it once more.
+            page.keyboard.press("Escape")
+    else:
+        raise AssertionError(f"{label} never offered {option}")
     page.keyboard.press("Escape")
     settled(page)
 
