@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.situation import Situation
+from analytics.simulators.slider import kept
 from analytics.simulators.waterfall import cents
 from analytics.simulators.workload import CALL_CATEGORIES
 from warehouse.errors import InputError
@@ -200,11 +201,9 @@ def hourly_use(situation: Situation, category: str, calls: Selection = EVERY_CAL
     day = window.day_index(hours * _HOUR)
     hourly = np.zeros(len(hours))
     if category in CALL_CATEGORIES:
-        workload = situation.workload
-        spent = workload.spent_by_category().get(category, np.zeros(len(workload)))
-        at = np.clip(workload.started_at // _HOUR - first, 0, len(hours) - 1)
-        chosen = calls.mask(workload)
-        hourly += np.bincount(at[chosen], weights=spent[chosen], minlength=len(hours))
+        hourly = kept(
+            situation, CommittedUse.name, (category, calls), lambda: _spent(situation, category, calls, hours)
+        )
     else:
         in_a_day = np.bincount(day, minlength=window.days)
         for line in situation.infrastructure.matching(category=category):
@@ -213,6 +212,14 @@ def hourly_use(situation: Situation, category: str, calls: Selection = EVERY_CAL
         raise InputError(f"nothing of the category {category!r} is paid for in this period")
     # A refund may make a day negative; nobody commits to that.
     return np.maximum(hourly, 0), day
+
+
+def _spent(situation: Situation, category: str, calls: Selection, hours: NDArray[np.int64]) -> Floats:
+    workload = situation.workload
+    spent = workload.spent_by_category().get(category, np.zeros(len(workload)))
+    at = np.clip(workload.started_at // _HOUR - hours[0], 0, len(hours) - 1)
+    chosen = calls.mask(workload)
+    return np.bincount(at[chosen], weights=spent[chosen], minlength=len(hours)).astype(np.float64)
 
 
 def commitment_options(setting: CommittedUse, situation: Situation, steps: int = 41) -> pd.DataFrame:

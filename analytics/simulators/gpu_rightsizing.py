@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analytics.simulators.infrastructure import CostLine, Infrastructure
 from analytics.simulators.lever import checked, lever
 from analytics.simulators.situation import Situation
-from analytics.simulators.throughput import decode_tokens_per_second, find_gpu, measured_throughput
+from analytics.simulators.throughput import decode_tokens_per_second, find_gpu, known_gpus, measured_throughput
 from analytics.simulators.vram import (
     GB,
     MAX_GPUS,
@@ -23,7 +23,7 @@ from analytics.simulators.vram import (
 )
 from analytics.simulators.waterfall import cents
 from warehouse.errors import InputError
-from warehouse.gpu_catalogue import ARTICLE_SOURCE, gpu_catalogue
+from warehouse.gpu_catalogue import ARTICLE_SOURCE
 
 Floats = NDArray[np.float64]
 GPU_CATEGORY = "GPU inference"
@@ -168,7 +168,12 @@ def _gpu_load(situation: Situation, lines: tuple[CostLine, ...]) -> GpuLoad:
     at = rows["hour"].to_numpy().astype("datetime64[h]").astype(np.int64) - first
     busy = np.zeros((len(lines), len(hours)))
     count = rows["gpu_count"].fillna(1).to_numpy(dtype=np.float64)
-    np.add.at(busy, (rows["resource"].map(place).to_numpy(dtype=np.int64), at), share * count)
+    of_line = rows["resource"].map(place).to_numpy(dtype=np.int64)
+    # A GPU that is billed for fewer hours than it logged ran for a part of each; its busy share is of that part.
+    logged = np.bincount(of_line, weights=count, minlength=len(lines))
+    billed = np.array([np.inf if line.hours is None else line.hours for line in lines])
+    ran = np.minimum(1.0, np.divide(billed, logged, out=np.ones(len(lines)), where=logged > 0))
+    np.add.at(busy, (of_line, at), share * count * ran[of_line])
     models = rows["model"].dropna().astype(str).unique()
     return GpuLoad(
         lines,
@@ -238,7 +243,7 @@ def _replica_hours(setting: GpuRightsizing, situation: Situation, load: GpuLoad)
 def price_of(gpu: str, catalogue: pd.DataFrame | None = None) -> float:
     """USD per hour of one such GPU: the cheapest that the catalogue's sources of today offer; the reference case's snapshot only if no other
     has it. Raises InputError for a GPU without a price."""
-    frame = gpu_catalogue() if catalogue is None else catalogue
+    frame = known_gpus() if catalogue is None else catalogue
     frame = frame[(frame["gpu"] == gpu) & frame["on_demand_usd_per_gpu_hour"].notna()]
     today = frame[frame["source"] != ARTICLE_SOURCE]
     prices = (today if len(today) else frame)["on_demand_usd_per_gpu_hour"]
@@ -277,7 +282,7 @@ def gpu_options(setting: GpuRightsizing, situation: Situation) -> pd.DataFrame:
     ).total
     scale = situation.window.scale_to_month
     rows: list[dict[str, Any]] = []
-    for name in sorted(gpu_catalogue()["gpu"].unique()):
+    for name in sorted(known_gpus()["gpu"].unique()):
         one = replace(setting, gpu=name, usd_per_hour=None)
         memory = find_gpu(name).memory * one.gpus
         row: dict[str, Any] = {

@@ -15,6 +15,7 @@ from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.rates_table import Model, with_price
 from analytics.simulators.situation import Situation
+from analytics.simulators.slider import Slider, kept
 from analytics.simulators.throughput import EFFICIENCY, decode_tokens_per_second, find_gpu, prefill_tokens_per_second
 from analytics.simulators.vram import GB, MAX_GPUS, check_bits, find_architecture, memory_needed
 from warehouse.errors import InputError
@@ -22,6 +23,7 @@ from warehouse.rates import PRICE_CLASSES
 
 HOURS_OF_A_MONTH = 730
 _SALT = 53
+_STEPS = 100
 _HOUR = 3_600_000_000
 
 
@@ -159,14 +161,26 @@ def _hours(situation: Situation) -> NDArray[np.int64]:
 
 def _replica_hours(setting: SelfHost, situation: Situation, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Whole replicas running in every hour of the window: input is read and output is made one after the other."""
+    place, seconds = _work(setting, situation, np.flatnonzero(chosen))
+    return _running(setting, np.bincount(place, weights=seconds, minlength=len(_hours(situation))).astype(np.float64))
+
+
+def _work(
+    setting: SelfHost, situation: Situation, at: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Hour of the window, and seconds of one replica, of the calls at these places."""
     prefill, decode = tokens_per_second(setting)
     workload, hours = situation.workload, _hours(situation)
-    at = np.flatnonzero(chosen)
     place = np.clip(workload.started_at[at] // _HOUR - hours[0], 0, len(hours) - 1)
     seconds = workload.input_tokens[at] / prefill + workload.output_tokens[at] / decode
-    work = np.bincount(place, weights=seconds * workload.weight[at], minlength=len(hours)) / 3600
-    needed = np.maximum(np.ceil(work / setting.target_utilization - 1e-9), setting.min_replicas)
-    return np.full(len(hours), needed.max()) if setting.fixed else needed
+    return place, seconds * workload.weight[at]
+
+
+def _running(setting: SelfHost, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Whole replicas for so many seconds of work in each hour."""
+    busy = seconds / 3600 / setting.target_utilization
+    needed: NDArray[np.float64] = np.maximum(np.ceil(busy - 1e-9), setting.min_replicas)
+    return np.full(len(needed), needed.max()) if setting.fixed else needed
 
 
 def _with_own_model(situation: Situation, model: Model) -> tuple[Situation, int]:
@@ -177,6 +191,35 @@ def _with_own_model(situation: Situation, model: Model) -> tuple[Situation, int]
     for processing in workload.names["processing"]:
         rates = with_price(rates, model, processing, **free)
     return replace(situation, workload=workload, rates=rates), workload.models.index(model)
+
+
+def self_host_slider(setting: SelfHost, situation: Situation) -> Slider:
+    """Cost of the window along `share`, in whole percents (others go to the nearest), all else as in `setting`: the figures of
+    `SelfHost.apply`. changed: calls (weighted) that the own model serves."""
+    return kept(situation, SelfHost.name, replace(setting, share=0.0), lambda: _slider(setting, situation))
+
+
+def _slider(setting: SelfHost, situation: Situation) -> Slider:
+    workload, window = situation.workload, situation.window
+    at = np.flatnonzero(setting.touches(situation))
+    percent = np.searchsorted(np.arange(_STEPS + 1) / _STEPS, workload.draws(_SALT)[at], side="right")
+    number = len(_hours(situation))
+    place, seconds = _work(setting, situation, at)
+    work = np.bincount(percent * number + place, weights=seconds, minlength=(_STEPS + 1) * number)
+    work = np.cumsum(work.astype(np.float64).reshape(_STEPS + 1, number), axis=0)
+    price = (price_of(setting.gpu) if setting.usd_per_hour is None else setting.usd_per_hour) * setting.gpus
+    other = setting.other_usd_per_month / window.scale_to_month
+    paid = np.array([_running(setting, each).sum() * price + other for each in work])
+    calls = np.cumsum(np.bincount(percent, weights=workload.weight[at], minlength=_STEPS + 1))
+    saved = np.cumsum(np.bincount(percent, weights=(workload.cost * workload.money)[at], minlength=_STEPS + 1))
+    # Without a call to serve nothing is rented.
+    saved = np.where(calls > 0, saved - paid, 0.0)
+    return Slider(
+        situation.total(),
+        window.scale_to_month,
+        lambda share: float(saved[round(share * _STEPS)]),
+        lambda share: float(calls[round(share * _STEPS)]),
+    )
 
 
 def peak_load(setting: SelfHost, situation: Situation) -> pd.DataFrame:

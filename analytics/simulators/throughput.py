@@ -8,6 +8,7 @@ Quantised weights are read as such but computed with at 16 bits, so FLOPs are th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,12 @@ from warehouse.errors import InputError
 from warehouse.gpu_catalogue import gpu_catalogue
 
 EFFICIENCY = 0.6
+
+
+@lru_cache(maxsize=1)
+def known_gpus() -> pd.DataFrame:
+    """The GPU catalogue, read once; not to be changed."""
+    return gpu_catalogue()
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Gpu:
 
 def find_gpu(name: str, catalogue: pd.DataFrame | None = None) -> Gpu:
     """The GPU of this catalogue name ("L4"). Raises InputError that lists the names there are."""
-    frame = gpu_catalogue() if catalogue is None else catalogue
+    frame = known_gpus() if catalogue is None else catalogue
     rows = frame[frame["gpu"] == name]
     if rows.empty:
         raise InputError(f"the catalogue has no GPU {name!r}; choose {', '.join(sorted(frame['gpu'].unique()))}")

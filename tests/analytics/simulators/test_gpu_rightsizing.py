@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,14 @@ from analytics.simulators.gpu_rightsizing import (
 )
 from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.lever import Selection
-from analytics.simulators.self_host import SelfHost, blended_price, break_even, peak_load, replicas_at_peak
+from analytics.simulators.self_host import (
+    SelfHost,
+    blended_price,
+    break_even,
+    peak_load,
+    replicas_at_peak,
+    self_host_slider,
+)
 from analytics.simulators.situation import Situation
 from tests.analytics.simulators.made import FIRST, SMALL, call, situation_of
 from warehouse.errors import InputError
@@ -31,7 +39,7 @@ DAYS = 2
 LARGE = "A100-40GB"
 
 
-def _situation(shares: Sequence[Sequence[float]] = ((0.5, 0.3),), speed: float = 60.0, **other: object) -> Situation:
+def _situation(shares: Sequence[Sequence[float]] = ((0.5, 0.3),), speed: float = 60.0, **other: Any) -> Situation:
     """GPUs that each cost 100 USD a day; `shares`: how busy each is on the first and on the second day."""
     lines = [
         CostLine("GPU inference", "GPU", f"gpu-{number}", np.full(DAYS, 100.0), 48.0, "google", f"feature-{number}")
@@ -68,6 +76,14 @@ def test_the_same_gpu_is_paid_for_when_busy() -> None:
     assert moved.hours == pytest.approx(24 * 0.8)
     assert stays.cost == 14
     assert moved.feature == "feature-0"
+
+
+def test_a_gpu_that_ran_for_a_part_of_each_hour_carried_less() -> None:
+    situation = _situation()
+    first, *others = situation.infrastructure.lines
+    lines = (replace(first, hours=12.0), *others)
+    after = PLAIN.apply(situation.with_infrastructure(replace(situation.infrastructure, lines=lines)))
+    assert after.infrastructure.lines[0].hours == pytest.approx(24 * 0.8 * 12 / 48)
 
 
 def test_room_whole_hours_starts_and_replicas_that_always_run() -> None:
@@ -136,7 +152,7 @@ def test_options_list_what_fits_the_cheapest_first() -> None:
     assert fits["cost"].tolist() == sorted(fits["cost"])
     assert options[options["gpu"] == "L4"]["cost"].tolist() == [None]
     before = Decimal("214") * Decimal(repr(situation.window.scale_to_month))
-    assert all(abs(row.cost + row.saving - before) < Decimal("0.01") for row in fits.itertuples())
+    assert all(abs(total - before) < Decimal("0.01") for total in fits["cost"] + fits["saving"])
 
 
 def test_prices_are_today_s_and_the_reference_case_s_only_where_there_is_no_other() -> None:
@@ -225,3 +241,18 @@ def test_a_share_of_the_calls_grows_monotonically() -> None:
     costs = [replace(OWN, share=share).apply(situation).costs()["LLM API"] for share in (0.2, 0.5, 0.9, 1.0)]
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] == 0
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_the_slider_shows_what_the_lever_does(fixed: bool) -> None:
+    calls = [
+        call(second=second * 3000, output_tokens=2_000_000, cost=None if second == 3 else "list")
+        for second in range(50)
+    ]
+    situation = situation_of(calls, DAYS)
+    setting = replace(OWN, fixed=fixed, other_usd_per_month=100)
+    slider = self_host_slider(setting, situation)
+    for share in (0.0, 0.07, 0.29, 0.58, 1.0):
+        one = replace(setting, share=share)
+        assert slider.cost(share) == pytest.approx(one.apply(situation).total())
+    assert slider.changed(1.0) == 49

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from analytics.simulators.lever import Selection
 from analytics.simulators.scenario import Scenario, read_scenario
-from analytics.simulators.tier_switch import SwitchOff, repriced_tier, switched_off
+from analytics.simulators.tier_switch import SwitchOff, repriced_tier, switch_off_slider, switched_off
 from tests.analytics.simulators.made import call, situation_of
 from warehouse.errors import InputError
 
@@ -51,6 +51,18 @@ def test_more_off_saves_more_and_never_more_than_it_costs(one: float, other: flo
     low, high = sorted((one, other))
     totals = [SwitchOff(FREE, share).apply(situation).total() for share in (low, high)]
     assert situation.total() >= totals[0] >= totals[1] >= situation.total() - 30 * (2000 * 2.5e-6 + 300 * 10e-6) - 1e-12
+
+
+def test_the_slider_shows_what_the_lever_does() -> None:
+    situation = situation_of(
+        [call(feature="write", user_tier="free", second=n, cost=None if n == 5 else "list") for n in range(30)]
+        + [call()]
+    )
+    slider = switch_off_slider(SwitchOff(FREE), situation)
+    for share in (0.0, 0.3, 0.71, 1.0):
+        after = SwitchOff(FREE, share).apply(situation)
+        assert slider.cost(share) == pytest.approx(after.total())
+        assert slider.changed(share) == situation.workload.calls - after.workload.calls
 
 
 def test_unknown_cost_is_no_saving() -> None:
