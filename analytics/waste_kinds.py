@@ -51,20 +51,20 @@ CALL_KINDS: tuple[WasteKind, ...] = (
     WasteKind(
         "embedded-again", "Unchanged content embedded again",
         "Keep the hash of every text with its vector, and embed only what changed; stop the job that embeds everything.",
-        "embedding", MEASURED, embedded_again,
+        "rag", MEASURED, embedded_again,
         lambda row: f"{row['wasted_items']:,} of {_calls(row['items'])} embed what the same model had embedded before; all of them cost "
         f"{_paid(row)}, on {row['days']} days",
     ),
     WasteKind(
         "cut-and-asked-again", "Answers cut off and asked for again",
         "Ask for JSON alone with a limit that such an answer fits in, and parse strictly: an answer that is cut off is paid and thrown away.",
-        "output", MEASURED, cut_and_asked_again,
+        "output-limits", MEASURED, cut_and_asked_again,
         lambda row: f"{_calls(row['items'])} ran into their output limit, and the same input came again within the hour",
     ),
     WasteKind(
         "unread-cache-writes", "Cache writes that are never read",
         "Cache only what comes again within the cache's life; put what changes after what does not.",
-        "prompt-cache", MEASURED, unread_cache_writes,
+        "prompt-caching", MEASURED, unread_cache_writes,
         lambda row: f"{_calls(row['items'])} pay extra to write {formatting.tokens(row['tokens'])} into a cache that hardly any call reads",
     ),
     WasteKind(
@@ -76,20 +76,20 @@ CALL_KINDS: tuple[WasteKind, ...] = (
     WasteKind(
         "long-short-task", "Long answers to a short task",
         f"Ask for the label alone, as JSON, and set max_tokens to what it needs; {SHORT_ANSWER} tokens are ample.",
-        "output", LIKELY, long_short_tasks,
+        "output-limits", LIKELY, long_short_tasks,
         lambda row: f"{_calls(row['items'])} of a task that by its name needs a word or a number write {formatting.tokens(row['tokens'])} "
         f"beyond {SHORT_ANSWER} each",
     ),
     WasteKind(
         "runaway-output", "Runaway answers under a loose limit",
         "Set max_tokens near the 99th percentile of the answers, and look at the prompts of those that run on.",
-        "output", LIKELY, runaway_answers,
+        "output-limits", LIKELY, runaway_answers,
         lambda row: f"{_calls(row['items'])} write {formatting.tokens(row['tokens'])} beyond the 99th percentile; their limit is far above it",
     ),
     WasteKind(
         "uncached-context", "Constant context that is never cached",
         "Put the constant part first and let the provider cache it; or cut it: it is sent with every call.",
-        "prompt-cache", MEASURED, uncached_context,
+        "prompt-caching", MEASURED, uncached_context,
         lambda row: f"{_calls(row['items'])} carry the same context of about {formatting.tokens(row['tokens'] // row['items'])} each, and "
         "hardly any of it is read from a cache",
     ),

@@ -20,11 +20,11 @@ from pages import _draw as draw
 from pages._data import answer
 
 
-def how_obtained(view: str, filters: Filters, by: tuple[str, ...] = ()) -> None:
-    """The expander "How was this obtained?" for a view of `analytics.views`. Nothing is asked before it is opened."""
-    with st.expander(
-        "How was this obtained?", icon=":material/account_tree:", key=f"how_{view}", on_change="rerun"
-    ) as expander:
+def how_obtained(
+    view: str, filters: Filters, by: tuple[str, ...] = (), *, title: str = "How was this obtained?"
+) -> None:
+    """The expander `title` for a view of `analytics.views`. Nothing is asked before it is opened."""
+    with st.expander(title, icon=":material/account_tree:", key=f"how_{view}", on_change="rerun") as expander:
         if expander.open:
             _explain(answer(provenance, view, filters, by), view, filters)
 

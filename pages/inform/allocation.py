@@ -16,6 +16,7 @@ from pages._data import answer, configuration
 from pages._filters import current, describe
 from pages._links import link
 from pages._part_bars import part_bars
+from pages._provenance import how_obtained
 from warehouse.schema import COST_CATEGORIES
 
 UNALLOCATED_NAME = "Unallocated"
@@ -176,6 +177,7 @@ def page() -> None:
     feature = chosen_feature(frame, selected)
     if feature:
         inside(filters, feature, currency)
+    how_obtained("allocation", filters)
 
 
 page()

@@ -18,6 +18,7 @@ from pages._filters import current, describe
 from pages._links import link
 from pages._names import named
 from pages._paired_bars import share_chart
+from pages._provenance import how_obtained
 
 BREAKDOWNS = {"Model": "model", "Tier": "user_tier", "Team": "team", "Day": "day", "Prompt": "prompt", "User": "user"}
 MOST_CALLS = 100
@@ -176,6 +177,7 @@ def page() -> None:
     name = chosen_feature(filters, frame, selected)
     if name:
         inside(filters, name, currency)
+    how_obtained("features", filters)
 
 
 page()

@@ -19,6 +19,7 @@ from analytics.period_names import name, short_edges
 from pages import _draw as draw
 from pages._data import answer, configuration
 from pages._filters import current, describe
+from pages._provenance import how_obtained
 
 NOT_NAMED = "(not named)"
 """For billing lines that name no resource, service or account."""
@@ -188,6 +189,7 @@ def page() -> None:
     )
     by_level(narrowed, bill.currency)
     commitments(narrowed)
+    how_obtained("charges", narrowed)
 
 
 page()

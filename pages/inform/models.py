@@ -8,6 +8,7 @@ from pages import _draw as draw
 from pages._data import answer, configuration
 from pages._filters import current, describe
 from pages._names import TOKEN_CLASS_NAMES, named
+from pages._provenance import how_obtained
 from pages._token_chart import token_chart
 
 
@@ -70,6 +71,7 @@ def page() -> None:
         export=frame,
         missing="–",
     )
+    how_obtained("models", filters)
 
 
 page()

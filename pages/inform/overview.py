@@ -17,6 +17,7 @@ from pages._data import answer, configuration, span
 from pages._filters import current, describe
 from pages._links import link
 from pages._names import named
+from pages._provenance import how_obtained
 
 
 def key_figures(found: Overview, currency: str) -> None:
@@ -165,6 +166,7 @@ def page() -> None:
     frame = answer(features, filters)
     if not frame.empty:
         top_features(filters, frame, currency)
+    how_obtained("totals", filters)
 
 
 page()

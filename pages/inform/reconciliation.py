@@ -14,6 +14,7 @@ from pages import _draw as draw
 from pages._data import answer, configuration
 from pages._filters import current, describe
 from pages._names import named
+from pages._provenance import how_obtained
 
 HELP = {
     "missing_calls": "Tokens that are billed and were never traced, at the bill's price: calls past the gateway, or a day without a trace",
@@ -168,6 +169,7 @@ def page() -> None:
         over_time(report.over_time, filters)
     table(report.table, filters)
     unparsed(filters)
+    how_obtained("reconciliation", filters)
 
 
 page()

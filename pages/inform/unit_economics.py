@@ -17,6 +17,7 @@ from pages._data import answer, configuration, span
 from pages._filters import current, describe
 from pages._links import link
 from pages._names import named
+from pages._provenance import how_obtained
 from pages.inform._unit_chart import unit_chart
 
 
@@ -221,6 +222,8 @@ def page() -> None:
             help="Unit costs leave credits out, because credits run out while users stay. Switch on to see the cash view.",
         )
     margin_table(filters, answer(summary, filters))
+    how_obtained("unit-economics", filters)
+    how_obtained("margins", filters, title="How were the margins obtained?")
 
 
 def users(now: dict[str, Any]) -> None:
