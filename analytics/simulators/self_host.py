@@ -14,6 +14,7 @@ from analytics.simulators.gpu_rightsizing import GPU_CATEGORY, price_of
 from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.rates_table import Model, with_price
+from analytics.simulators.replicas import Replicas, replicas_needed, service_seconds
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import Slider, kept
 from analytics.simulators.throughput import EFFICIENCY, decode_tokens_per_second, find_gpu, prefill_tokens_per_second
@@ -233,6 +234,31 @@ def peak_load(setting: SelfHost, situation: Situation) -> pd.DataFrame:
             "replicas": _replica_hours(setting, situation, chosen).astype(int),
         }
     )
+
+
+def replicas_for_latency(
+    setting: SelfHost, situation: Situation, *, limit: float = 1.0, target: float = 0.05
+) -> Replicas:
+    """Replicas with which, on the day with the most work, at most the share `target` of the chosen calls waits longer than `limit` seconds.
+
+    Their arrivals are replayed, first come, first served, through `batch` slots per replica, each as fast as one sequence of a full batch. What the
+    lever pays for keeps up when it runs as many as this. Raises InputError when no call is served, and for a sample of the calls, whose
+    arrivals are not all there.
+    """
+    workload = situation.workload
+    at = np.flatnonzero(setting.touches(situation) & (workload.draws(_SALT) < setting.share))
+    if not len(at):
+        raise InputError("no call is served on own GPUs: choose a larger share or other calls")
+    if workload.is_sample:
+        raise InputError("waiting can only be replayed with all calls: choose fewer days or a narrower filter")
+    _place, seconds = _work(setting, situation, at)
+    busiest = int(np.argmax(np.bincount(workload.day[at], weights=seconds)))
+    at = at[workload.day[at] == busiest]
+    prefill, decode = tokens_per_second(setting)
+    service = service_seconds(
+        workload.input_tokens[at], workload.output_tokens[at], prefill=prefill, decode=decode / setting.batch
+    )
+    return replicas_needed(workload.started_at[at] / 1e6, service, max_batch=setting.batch, limit=limit, target=target)
 
 
 def replicas_at_peak(setting: SelfHost, situation: Situation) -> int:

@@ -29,7 +29,9 @@ from analytics.simulators.self_host import (
     break_even,
     peak_load,
     replicas_at_peak,
+    replicas_for_latency,
     self_host_slider,
+    tokens_per_second,
 )
 from analytics.simulators.situation import Situation
 from tests.analytics.simulators.made import FIRST, SMALL, call, situation_of
@@ -256,3 +258,20 @@ def test_the_slider_shows_what_the_lever_does(fixed: bool) -> None:
         one = replace(setting, share=share)
         assert slider.cost(share) == pytest.approx(one.apply(situation).total())
     assert slider.changed(1.0) == 49
+
+
+def test_calls_that_come_together_need_replicas_side_by_side() -> None:
+    # Ten calls within ten seconds on the second day, each served in 4.2 s; one on the first.
+    calls = [call(second=0), *(call(day=1, second=second) for second in range(10))]
+    situation = situation_of(calls, DAYS)
+    one_by_one = replace(OWN, batch=1)
+    found = replicas_for_latency(one_by_one, situation, limit=0.5, target=0.0)
+    single = tokens_per_second(one_by_one)
+    service = 2000 / single[0] + 300 / single[1]
+    assert found.offered_load == pytest.approx(10 * service / 9)
+    # Every second one comes: four slots fall behind by a sixth of a second in each round, five do not.
+    assert 4 < service < 4.5
+    assert (found.replicas, found.share_waiting) == (4, 0.0)
+    assert replicas_for_latency(one_by_one, situation, limit=0.0, target=0.0).replicas == 5
+    with pytest.raises(InputError, match="no call is served"):
+        replicas_for_latency(replace(OWN, share=0.0), situation)
