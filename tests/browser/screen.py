@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, TimeoutError
 SIZES = {"wide": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 DONE = "[data-testid=stApp][data-test-script-state=notRunning]"
 PATIENCE_MS = 60_000
-ATTEMPTS = 6
+ATTEMPTS = 30
 
 
 @contextmanager
