@@ -104,19 +104,23 @@ def _figures(
     replayed, step = outcome.waterfall, outcome.waterfall.steps[0]
     here = curve[curve["value"] == setting[page.main(situation).name]]
     risk, changed = (here["risk"].iloc[0], here["changed_calls"].iloc[0]) if len(here) else (None, step.changed)
+    figures = [
+        draw.Metric(
+            "Today", formatting.usd(replayed.today), help="Cost a month of all calls and resources in the filters"
+        ),
+        draw.Metric("With this setting", formatting.usd(replayed.end), help="Simulated"),
+        draw.Metric(
+            "Saving",
+            formatting.usd(replayed.saving),
+            help=f"Per month, simulated; range {outcome.range_words}; {formatting.share(outcome.saving_share)} of today's cost",
+        ),
+    ]
+    if _acts_on_calls(curve):
+        figures.append(draw.Metric(page.changed, formatting.count(round(changed)), help="In the period, not per month"))
+    words = page.quality(situation, outcome.lever, setting)
     draw.metric_row(
-        [
-            draw.Metric("Today", formatting.usd(replayed.today), help="Cost a month of all calls and resources in the filters"),
-            draw.Metric("With this setting", formatting.usd(replayed.end), help="Simulated"),
-            draw.Metric(
-                "Saving",
-                formatting.usd(replayed.saving),
-                help=f"Per month, simulated; range {outcome.range_words}; {formatting.share(outcome.saving_share)} of today's cost",
-            ),
-            draw.Metric(page.changed, formatting.count(round(changed)), help="In the period, not per month"),
-            draw.Metric(page.risk, "not known" if risk is None else formatting.share(risk), help=page.quality(situation, outcome.lever, setting)),
-        ]
-    )  # fmt: skip
+        [*figures, draw.Metric(page.risk, "not known" if risk is None else formatting.share(risk), help=words)]
+    )
 
 
 def _notes(page: LeverPage, situation: Situation, outcome: Outcome, setting: dict[str, Any]) -> None:
@@ -148,22 +152,32 @@ def _tables(page: LeverPage, situation: Situation, outcome: Outcome, curve: pd.D
             missing="–",
         )
     draw.section("Points of the curve", "USD per month, simulated; calls are those of the period")
+    columns = {
+        "value": draw.Column(page.axis),
+        "cost": draw.Column("Cost a month", "money"),
+        "saving": draw.Column("Saving", "money"),
+        "changed_calls": draw.Column(page.changed, "count"),
+        "risk": draw.Column(page.risk, "share", help="–: not known without labelled samples"),
+    }
+    acts_on_calls = _acts_on_calls(curve)
+    if not acts_on_calls:
+        del columns["changed_calls"]
     draw.table(
         curve,
-        {
-            "value": draw.Column(page.axis),
-            "cost": draw.Column("Cost a month", "money"),
-            "saving": draw.Column("Saving", "money"),
-            "changed_calls": draw.Column(page.changed, "count"),
-            "risk": draw.Column(page.risk, "share", help="–: not known without labelled samples"),
-        },
+        columns,
         key=f"{page.key}_curve",
         export=curve,
         export_name=f"{page.key}-curve-{period}",
         missing="–",
         rows_in_sight=8,
     )
-    _evidence(page, outcome, period)
+    if acts_on_calls:
+        _evidence(page, outcome, period)
+
+
+def _acts_on_calls(curve: pd.DataFrame) -> bool:
+    """Whether any point changes calls; else the lever is one on resources alone."""
+    return any(changed > 0 for changed in curve["changed_calls"])
 
 
 def _by_feature(page: LeverPage, outcome: Outcome, period: str) -> None:
@@ -173,7 +187,7 @@ def _by_feature(page: LeverPage, outcome: Outcome, period: str) -> None:
         st.caption("No feature's calls change at this setting.")
         return
     draw.table(
-        frame.assign(feature=named(frame["feature"])),
+        frame.assign(feature=named(frame["feature"], frame["kind"])),
         {
             "feature": draw.Column("Feature"),
             "cost": draw.Column("Today", "money"),

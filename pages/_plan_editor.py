@@ -150,7 +150,12 @@ def _field(field: PlanField, lever: Lever, key: str) -> Any:
         options = list(field.options)
         words = dict(zip(field.options, field.option_words or field.options, strict=True))
         return st.selectbox(
-            field.label, options, index=options.index(value), format_func=lambda option: words[option], key=key
+            field.label,
+            options,
+            index=options.index(value) if value in options else None,
+            placeholder="As today",
+            format_func=lambda option: words[option],
+            key=key,
         )
     if field.kind == "model":
         return st.text_input(

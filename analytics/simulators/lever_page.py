@@ -142,8 +142,9 @@ class Outcome:
 
     @property
     def range_words(self) -> str:
-        """`$1,230 to $1,410`."""
-        return f"{formatting.usd(self.waterfall.saving_low)} to {formatting.usd(self.waterfall.saving_high)}"
+        """`$1,230 to $1,410`; one amount where both ends read the same."""
+        low, high = formatting.usd(self.waterfall.saving_low), formatting.usd(self.waterfall.saving_high)
+        return low if low == high else f"{low} to {high}"
 
     @property
     def saving_share(self) -> float | None:
@@ -180,7 +181,7 @@ def headline(page: LeverPage, outcome: Outcome, curve: pd.DataFrame, setting: Se
         return f"{sentence}; at most {formatting.usd(curve['saving'].iloc[best])} would be saved, at {curve['value'].iloc[best]}"
     if saving < 0:
         low, high = formatting.usd(-outcome.waterfall.saving_high), formatting.usd(-outcome.waterfall.saving_low)
-        return f"{page.action(setting)} would cost {low} to {high} more a month"
+        return f"{page.action(setting)} would cost {low if low == high else f'{low} to {high}'} more a month"
     if saving == 0:
         return f"{page.action(setting)} changes calls, but not what they cost"
     return f"{page.action(setting)} would save {outcome.range_words} a month"

@@ -66,6 +66,35 @@ FIELDS: Mapping[str, tuple[PlanField, ...]] = {
         PlanField("top_k_today", "Chunks in a prompt today", "whole", high=1000),
         PlanField("chunk_tokens_today", "Tokens of a chunk today", "number", low=1, high=1_000_000, step=64),
     ),
+    "gpu-rightsizing": (
+        PlanField("gpu", "GPU", "model", empty_words="As today"),
+        PlanField("bits", "Bits of a weight", "whole", low=4, high=32, step=4),
+        PlanField("target_utilization", "Replicas kept busy (%)", "number", low=5, step=5, scale=100),
+        PlanField("min_replicas", "Replicas that always run", "whole", high=10_000),
+    ),
+    "self-host": (
+        PlanField("share", "Calls on an own model (%)", "number", step=5, scale=100),
+        PlanField("model", "Model", "model"),
+        PlanField("gpu", "GPU", "model"),
+        PlanField("batch", "Requests at once", "whole", low=1, high=100_000),
+    ),
+    "spot": (
+        PlanField("price_ratio", "Spot price (% of today's)", "number", step=5, scale=100),
+        PlanField("on_demand_share", "Hours that stay on demand (%)", "number", step=5, scale=100),
+        PlanField("hours_between", "Hours between interruptions", "number", low=0.01, high=100_000),
+    ),
+    "committed-use": (
+        PlanField("usd_per_hour", "Commitment (USD per hour)", "number", high=1_000_000, step=0.1),
+        PlanField("discount", "Discount (%)", "number", step=5, scale=100),
+        PlanField("category", "Of", "choice", options=("GPU inference", "LLM API", "Embedding", "Vector database")),
+    ),
+    "vector-database": (
+        PlanField("to", "Moves to", "choice", options=("own", "managed"), option_words=("Own nodes", "A managed service")),
+        PlanField("vectors", "Vectors (millions)", "number", high=1_000_000, scale=1e-6),
+        PlanField("dimensions", "Dimensions", "whole", low=1, high=100_000, step=128),
+        PlanField("copies", "Copies", "whole", low=1, high=100),
+    ),
+    "switch-off": (PlanField("share", "Calls dropped (%)", "number", step=5, scale=100),),
 }  # fmt: skip
 """Fields by the lever's name. A lever without an entry can be in a plan, with the settings that its file gives."""
 
@@ -92,7 +121,7 @@ def with_fields(lever: Lever, values: Mapping[str, Any], features: tuple[str, ..
             value = (
                 field.empty if value is None else int(value) if field.kind == "whole" else float(value) / field.scale
             )
-        new[field.name] = value or None if field.kind == "model" else value
+        new[field.name] = (value or None) if field.kind == "model" else value
     calls = getattr(lever, "calls", None)
     if features is not None and isinstance(calls, Selection) and tuple(features) != calls.feature:
         new["calls"] = replace(calls, feature=tuple(features))
