@@ -38,12 +38,14 @@ EVIDENCE = {
 
 
 def show(lever: str) -> None:
-    """Draw the page of the lever of this name. Raises InputError when nothing passes the filters."""
+    """Draw the page of the lever of this name."""
     page = PAGES[lever]
-    situation = _situation.situation()
+    situation = _situation.situation_or_reason(page.lead)
+    if situation is None:
+        return
     missing = page.missing(situation)
     if missing:
-        draw.headline(f"There are no calls to replay for {page.what}", page.lead, kicker=describe(current()))
+        draw.headline(f"There is nothing to replay for {page.what}", page.lead, kicker=describe(current()))
         st.info(draw.plain(missing), icon=":material/info:")
         return
     _live(page)

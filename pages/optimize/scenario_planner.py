@@ -22,7 +22,9 @@ _RUN = "_plan_run"
 
 def page() -> None:
     """Edit the plan, run it, and show what it saves."""
-    situation = _situation.situation()
+    situation = _situation.situation_or_reason("Levers replay the calls and resources of the period.")
+    if situation is None:
+        return
     top = st.container()
     if not len(situation.workload):
         draw.headline(

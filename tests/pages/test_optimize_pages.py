@@ -52,6 +52,19 @@ def test_a_model_without_a_price_is_refused_in_a_sentence(demo_store: Path, monk
     assert "# This setting of model routing cannot be replayed" in words(app)
 
 
+@pytest.mark.parametrize("script", ["optimize/batch.py", PLANNER])
+def test_filters_that_leave_nothing_say_so(script: str, demo_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = words(open_product(monkeypatch, demo_store, script, feature=["ask"], model=["bge-m3"]))
+    assert "# There is nothing to replay in this period" in text
+    assert "neither a call nor a cost of this period passes the filters" in text
+
+
+def test_a_feature_without_gpus_has_none_to_right_size(demo_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = words(open_product(monkeypatch, demo_store, "optimize/gpus.py", feature=["ask"]))
+    assert "# There is nothing to replay for GPU right-sizing" in text
+    assert "No GPU is billed in this period" in text
+
+
 def _one(app: AppTest, name: str) -> str:
     """The value of a parameter of the address."""
     value = app.query_params[name]
