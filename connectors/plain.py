@@ -72,9 +72,14 @@ class PlainKind:
         ]
 
 
+def template_kinds() -> list[str]:
+    """The kinds that have a template."""
+    return [path.stem for path in sorted((DATA / "templates").glob("*.csv"))]
+
+
 def template(kind: str) -> str:
     """A CSV file of this kind as text: its header and two example rows. Raises InputError for a kind that has none."""
-    templates = {path.stem: path for path in sorted((DATA / "templates").glob("*.csv"))}
+    templates = {name: DATA / "templates" / f"{name}.csv" for name in template_kinds()}
     if kind not in templates:
         raise InputError(f"there is no template for {kind!r}; there are {', '.join(templates)}")
     return templates[kind].read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ import streamlit as st
 
 from analytics import formatting
 from connectors.intake import FilePreview, load_paths, preview
+from connectors.plain import template, template_kinds
 from pages import _draw as draw
 from pages import _states
 from pages._data import configuration, has_data, store_path, warehouse
@@ -41,6 +42,7 @@ def upload() -> None:
         key=f"upload_{st.session_state.get(_ROUND, 0)}",
         label_visibility="collapsed",
     )
+    _templates()
     if not files:
         _last_reports()
         return
@@ -61,6 +63,24 @@ def upload() -> None:
         st.caption("Your own data take the place of the demo company.")
     if st.button("Load", type="primary", icon=":material/upload:", key="upload_load"):
         _load(files, OVERLAP[overlap])
+
+
+def _templates() -> None:
+    """Example files of the plain kinds, to fill in."""
+    with st.expander("Templates", icon=":material/table_view:"):
+        st.caption("A header and two example rows each; `docs/data-dictionary.md` says what every column means.")
+        with st.container(horizontal=True):
+            for kind in template_kinds():
+                st.download_button(
+                    f"{kind}.csv",
+                    data=template(kind),
+                    file_name=f"{kind}.csv",
+                    mime="text/csv; charset=utf-8",
+                    key=f"template_{kind}",
+                    type="tertiary",
+                    icon=":material/download:",
+                    on_click="ignore",
+                )
 
 
 def _written(files: Sequence[Any], folder: Path) -> list[Path]:

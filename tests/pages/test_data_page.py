@@ -86,3 +86,9 @@ def test_a_name_from_the_browser_reaches_no_other_folder(empty_store: Path, monk
     app = offered(open_product(monkeypatch, empty_store, PAGE), "../../escape.csv", CALLS)
     assert "2 rows can be loaded" in words(app)
     assert not list(empty_store.parent.parent.glob("escape.csv"))
+
+
+def test_every_plain_kind_offers_a_template_to_fill_in(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_product(monkeypatch, empty_store, PAGE)
+    offers = {button.proto.label for button in app.get("download_button")}
+    assert {f"{kind}.csv" for kind in ("calls", "activity", "revenue", "utilization", "prices", "fx")} <= offers
