@@ -244,3 +244,10 @@ def test_a_plan_in_tables_and_words(situation: Situation) -> None:
     shares = fair_shares(plan.shapley(situation))
     assert abs(shares["share"].sum() - outcome.saving) <= Decimal("0.02")
     assert "no lever yet" in plan_headline(Scenario().run(situation))
+
+
+def test_every_lever_with_a_page_can_be_edited_in_a_plan() -> None:
+    assert set(PAGES) == set(FIELDS)
+    for name, page in PAGES.items():
+        lever = page.kind.neutral()
+        assert all(hasattr(lever, field.name) for field in FIELDS[name])
