@@ -146,5 +146,10 @@ def _print_waterfall(outcome: Waterfall) -> None:
     lines.append(
         f"{'All levers':34} {outcome.end:>14,.2f} {outcome.saving:>14,.2f} {span:>27} {outcome.alone_sum:>14,.2f}"
     )
+    lines.append(f"\n{'By category':34} {'today':>14} {'all levers':>14}")
+    end = outcome.end_costs
+    lines += [
+        f"{name:34} {outcome.base.get(name, 0):>14,.2f} {end.get(name, 0):>14,.2f}" for name in outcome.categories
+    ]
     lines += [f"Note: {note}" for note in outcome.notes]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -58,6 +58,7 @@ class GpuRightsizing:
     whole_hours: bool = False
     cold_start_seconds: float = 120.0
     measured: bool = True
+    tokens_per_second: float | None = None
 
     def __post_init__(self) -> None:
         check_bits(self.bits)
@@ -70,6 +71,8 @@ class GpuRightsizing:
         checked(self.cold_start_seconds, "the seconds of a cold start", 0, 3600)
         if self.usd_per_hour is not None:
             checked(self.usd_per_hour, "the price of a GPU hour", 0, 1000)
+        if self.tokens_per_second is not None:
+            checked(self.tokens_per_second, "the tokens per second of a replica", 0.001, 10_000_000)
 
     @classmethod
     def neutral(cls) -> GpuRightsizing:
@@ -149,7 +152,10 @@ def gpu_load(situation: Situation, resources: tuple[str, ...] = ()) -> GpuLoad:
     names = tuple(line.resource for line in lines)
     if len(set(names)) < len(names):
         raise InputError("a GPU is billed in several lines: filter by feature or name the resources")
-    return situation.memo.get(("gpu load", lines, names), lambda: _gpu_load(situation, lines))
+    # A lever before this one may have put another table in place. It is kept beside the value, so that its id stays its own.
+    table = situation.utilization
+    key = ("gpu load", lines, names, id(table))
+    return situation.memo.get(key, lambda: (table, _gpu_load(situation, lines)))[1]
 
 
 def _gpu_load(situation: Situation, lines: tuple[CostLine, ...]) -> GpuLoad:
@@ -204,7 +210,8 @@ class Speeds:
 
 
 def speeds(setting: GpuRightsizing, situation: Situation, load: GpuLoad) -> Speeds:
-    """How fast one GPU is today and one replica would be. Raises InputError when the model does not fit on the new GPU."""
+    """How fast one GPU is today and one replica would be. Raises InputError when the model does not fit on the new GPU, and when a trial's
+    speed is given and the log has none of today."""
     assert setting.gpu is not None  # noqa: S101 - the neutral lever asks for no speed
     model, gpu = model_of(setting, load), find_gpu(setting.gpu)
     needed = memory_needed(model, bits=setting.bits, context=setting.context, batch=setting.batch)
@@ -217,11 +224,16 @@ def speeds(setting: GpuRightsizing, situation: Situation, load: GpuLoad) -> Spee
     common = {"context": setting.context, "batch": setting.batch, "efficiency": 1.0}
     before = decode_tokens_per_second(model, find_gpu(load.gpu), bits=setting.bits_now, **common)  # type: ignore[arg-type]
     after = decode_tokens_per_second(model, gpu, bits=setting.bits, gpus=setting.gpus, **common)  # type: ignore[arg-type]
-    measured = situation.memo.get(
-        ("gpu speeds", id(situation.utilization)), lambda: measured_throughput(situation.utilization)
-    )
+    table = situation.utilization
+    measured = situation.memo.get(("gpu speeds", id(table)), lambda: (table, measured_throughput(table)))[1]
     found = dict(zip(measured["gpu"], measured["tokens_per_second"].astype(float), strict=True))
     today = found.get(load.gpu)
+    if setting.tokens_per_second is not None:
+        if today is None:
+            raise InputError(
+                "the log has no tokens per second of today's GPUs: what a trial measured has nothing to be compared with"
+            )
+        return Speeds(today, setting.tokens_per_second, today / before, True)
     if setting.measured and today is not None and setting.gpu in found and setting.gpu != load.gpu:
         return Speeds(today, found[setting.gpu] * setting.gpus, today / before, True)
     # Only the ratio of the two counts for the cost, so that without a measurement any efficiency answers the same.
@@ -283,7 +295,8 @@ def gpu_options(setting: GpuRightsizing, situation: Situation) -> pd.DataFrame:
     scale = situation.window.scale_to_month
     rows: list[dict[str, Any]] = []
     for name in sorted(known_gpus()["gpu"].unique()):
-        one = replace(setting, gpu=name, usd_per_hour=None)
+        trial = setting.tokens_per_second if name == setting.gpu else None
+        one = replace(setting, gpu=name, usd_per_hour=None, tokens_per_second=trial)
         memory = find_gpu(name).memory * one.gpus
         row: dict[str, Any] = {
             "gpu": name, "fits": needed <= memory, "memory_share": needed / memory, "usd_per_hour": cents(price_of(name)),

@@ -16,7 +16,7 @@ A lever is a frozen dataclass in a module of this package, marked with `@lever`:
         def apply(self, situation): ...                # the situation as it would have been
         def assumptions(self): ...                     # sentences a reader must know
 
-Rules for `apply`: pure; only the verbs of `Workload` (`change`, `vanish`, `add_overhead`) and of `Infrastructure`; look at
+Rules for `apply`: pure; only the verbs of `Workload` (`change`, `vanish`, `repeat`, `add_overhead`) and of `Infrastructure`; look at
 `workload.active`, because levers before may have made calls vanish, and at the current model and tokens, because they may have changed;
 the neutral setting answers the same situation. What is expensive goes into `situation.memo`. Wrong slider values raise InputError with a sentence, in
 `__post_init__`, so that no wrong lever exists.

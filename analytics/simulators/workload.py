@@ -1,6 +1,6 @@
 """The calls that a what-if replays: one element per logged call, in order of time, as read-only numpy arrays.
 
-A `Workload` is never changed: the three verbs at its end (`change`, `vanish`, `add_overhead`) give a new one that shares every array
+A `Workload` is never changed: the four verbs at its end (`change`, `vanish`, `repeat`, `add_overhead`) give a new one that shares every array
 that stays the same. Levers use these verbs alone, so that the money rules below hold for all of them.
 
 **What a call costs** (USD, float64, per call as logged):
@@ -270,7 +270,7 @@ class Workload:
         correction = np.divide(held, held - 1, out=np.zeros(len(held)), where=held > 1)
         return float(np.sqrt((np.clip(missing, 0, 1) * spread * correction).sum()))
 
-    # The three verbs
+    # The four verbs
 
     def change(
         self, where: Mask, rates: Rates, *, model: Any = None, processing: Any = None, **tokens: Any
@@ -321,6 +321,18 @@ class Workload:
             stamp=next(_stamps),
         )
 
+    def repeat(self, where: Mask, times: float) -> Workload:
+        """The workload where each call of the mask stands for `times` as many calls as before; what a single one costs stays.
+
+        Raises InputError for a number that is negative or infinite.
+        """
+        if not (np.isfinite(times) and times >= 0):
+            raise InputError(f"calls cannot happen {times:g} times as often")
+        if times == 1 or not where.any():
+            return self
+        factor = np.where(where, times, 1.0)
+        return replace(self, weight=self.weight * factor, money=self.money * factor, stamp=next(_stamps))
+
     def add_overhead(self, name: str, category: str, per_call: Any, where: Mask | None = None) -> Workload:
         """The workload with USD added per call (one number, or one per call) to the calls of the mask (all when None): what a lever costs.
 
@@ -349,7 +361,8 @@ class Workload:
         return replace(self, names={**self.names, column: (*self.names[column], *new)}) if new else self
 
     def changed_since(self, before: Workload) -> Mask:
-        """Which calls differ from those of `before`, another state of the same calls: in model, tokens, processing, cost or whether they are made."""
+        """Which calls differ from those of `before`, another state of the same calls: in model, tokens, processing, cost, or whether and how often
+        they are made."""
         differs = np.zeros(len(self), dtype=bool)
         for name in ("model", "processing", "active", *TOKEN_CLASSES):
             mine, theirs = getattr(self, name), getattr(before, name)
@@ -357,6 +370,8 @@ class Workload:
                 differs |= mine != theirs
         if self.cost is not before.cost:
             differs |= (self.cost != before.cost) & ~(np.isnan(self.cost) & np.isnan(before.cost))
+        if self.money is not before.money:
+            differs |= self.money != before.money
         for place, overhead in enumerate(self.overheads):
             if place >= len(before.overheads):
                 differs |= overhead.per_call != 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -275,3 +276,22 @@ def test_calls_that_come_together_need_replicas_side_by_side() -> None:
     assert replicas_for_latency(one_by_one, situation, limit=0.0, target=0.0).replicas == 5
     with pytest.raises(InputError, match="no call is served"):
         replicas_for_latency(replace(OWN, share=0.0), situation)
+
+
+def test_the_speed_that_a_trial_measured_counts_against_todays() -> None:
+    """0.8 x 24 busy hours at 60 tokens per second need 1.5 times as many hours at 40."""
+    trial = replace(PLAIN, gpu="L4", usd_per_hour=1.0, tokens_per_second=40.0, bits=8)
+    situation = _situation()
+    assert trial.apply(situation).costs()["GPU inference"] == pytest.approx(0.8 * 24 * 1.5 + 7 * DAYS)
+    unmeasured = _situation(speed=math.nan)
+    with pytest.raises(InputError, match="no tokens per second of today's GPUs"):
+        trial.apply(unmeasured)
+    with pytest.raises(InputError, match="tokens per second"):
+        replace(PLAIN, tokens_per_second=0.0)
+    # What was measured on one kind of GPU says nothing about the others.
+    options, plain = (
+        gpu_options(each, situation).set_index("gpu") for each in (trial, replace(trial, tokens_per_second=None))
+    )
+    others = options.index.drop("L4")
+    assert options.loc["L4", "tokens_per_second"] == 40
+    assert options.loc[others, "tokens_per_second"].equals(plain.loc[others, "tokens_per_second"])
