@@ -9,7 +9,7 @@ import duckdb
 from warehouse.errors import StoreError
 from warehouse.filing import Filing
 from warehouse.load_report import LoadReport, Progress
-from warehouse.merging import apply_scores, call_key, merge_by_key, merge_calls
+from warehouse.merging import TRACE, apply_scores, call_key, merge_by_key, merge_calls, withdraw_scores
 from warehouse.restating import restate_month
 from warehouse.schema import CALLS, TABLES
 from warehouse.staging import Staging
@@ -29,6 +29,8 @@ class CallFiling:
     ) -> None:
         self.staging, self.filing, self.price, self.progress = staging, filing, price, progress
         self.connection = staging.connection
+        self.scores_that_move = "true"
+        """SQL for the scores that are placed anew: all, or those of the traces that new calls belong to where only their months are read."""
 
     def file(self, reports: list[LoadReport], files: dict[tuple[str, str], FactFile]) -> None:
         """Write calls, their texts and scores: merged one by one, by id."""
@@ -58,6 +60,9 @@ class CallFiling:
             self.connection.execute(CALLS.ddl("merged_calls"))
             stored = self.filing.base_relation("calls", months)
             self.connection.execute(f"INSERT INTO merged_calls SELECT {names} FROM ({stored})")
+            told = self._scores_of(self.filing.base_files("scores"))
+            if told:
+                withdraw_scores(self.connection, "merged_calls", told)
             if "prices" in staged:
                 self.price(self.connection, "merged_calls")
             if "calls" in staged:
@@ -98,6 +103,7 @@ class CallFiling:
                 raise StoreError(f"calls of {month}: {merged} merged but {stored} would be stored; nothing was changed")
         for month in set(months) - set(present):
             files.pop(("calls", month), None)
+            restate_month(self.filing, "calls", month, None, reports)
 
     def _call_months(self, staged: set[str], files: dict[tuple[str, str], FactFile]) -> list[str]:
         """Months of calls that the load touches: where new calls lie, where the store describes the same calls, or all (prices, scores)."""
@@ -110,14 +116,20 @@ class CallFiling:
         self.connection.execute(
             f"CREATE OR REPLACE TEMP TABLE new_keys AS SELECT DISTINCT {call_key()} AS call_key FROM staged_calls"
         )
+        same_call = f"{call_key()} IN (SELECT call_key FROM new_keys)"
         if any(name == "scores" for name, _month in files):
-            # A trace may cross midnight of a month: its score counts for its first call only, so both months are looked at.
-            touched |= {month for month in stored if any(_adjacent(month, other) for other in new)}
+            # A trace may cross midnight of a month: its score counts for its first call only, so all months of new calls' traces are looked at.
+            self.connection.execute(
+                f"""CREATE OR REPLACE TEMP TABLE new_traces AS
+                    SELECT DISTINCT {TRACE} AS trace_id, labels['observation_id'] AS observation_id FROM staged_calls"""
+            )
+            self.scores_that_move = "trace_id IN (SELECT trace_id FROM new_traces) OR observation_id IN (SELECT observation_id FROM new_traces)"
+            same_call += f" OR {TRACE} IN (SELECT trace_id FROM new_traces)"
         for month in stored:
             if month in touched:
                 continue
             row = self.connection.execute(
-                f"SELECT count(*) FROM ({self.filing.base_relation('calls', [month])}) WHERE {call_key()} IN (SELECT call_key FROM new_keys)"
+                f"SELECT count(*) FROM ({self.filing.base_relation('calls', [month])}) WHERE {same_call}"
             ).fetchone()
             if row and row[0]:
                 touched.add(month)
@@ -135,6 +147,16 @@ class CallFiling:
         staged = self.staging.name(table.name)
         assert table.month_column is not None  # noqa: S101 - merged tables are monthly
         months = self._months(staged, table.month_column)
+        # What was told under another month before (a score that was corrected later) is the same row, not a second one.
+        key = ", ".join(table.merge_key)
+        months += [
+            file.month
+            for file in self.filing.base_files(table.name)
+            if file.month not in months
+            and self.connection.execute(
+                f"SELECT 1 FROM ({self.filing.base_relation(table.name, [file.month])}) WHERE ({key}) IN (SELECT ({key}) FROM {staged}) LIMIT 1"
+            ).fetchone()
+        ]
         names = ", ".join(f'"{name}"' for name in table.names)
         merged = f"merged_{table.name}"
         self.connection.execute(f"CREATE TABLE {merged} AS SELECT {names} FROM {staged}")
@@ -152,16 +174,9 @@ class CallFiling:
             self.filing.replace(table, month, f"SELECT * FROM {merged} WHERE {where}", files)
 
     def _all_scores(self, files: dict[tuple[str, str], FactFile]) -> str | None:
-        """A SELECT over every score that the new snapshot holds; None when there is none."""
-        selects = [
-            f"SELECT * FROM {self.filing.attach(file)}.scores" for (name, _), file in files.items() if name == "scores"
-        ]
-        return "(" + " UNION ALL ".join(selects) + ")" if selects else None
+        """A SELECT over the scores of the new snapshot that are placed anew; None when there is none."""
+        return self._scores_of([file for (name, _), file in files.items() if name == "scores"])
 
-
-def _adjacent(left: str, right: str) -> bool:
-    """Whether two months ("2026-03") follow each other."""
-    (left_year, left_month), (right_year, right_month) = (
-        (int(part) for part in month.split("-")) for month in (left, right)
-    )
-    return abs((left_year * 12 + left_month) - (right_year * 12 + right_month)) == 1
+    def _scores_of(self, files: list[FactFile]) -> str | None:
+        selects = [f"SELECT * FROM {self.filing.attach(file)}.scores" for file in files]
+        return f"(SELECT * FROM ({' UNION ALL '.join(selects)}) WHERE {self.scores_that_move})" if selects else None

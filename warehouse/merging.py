@@ -16,6 +16,9 @@ PROVIDER_REQUEST_ID = r"^(chatcmpl-|cmpl-|resp_|msg_|gen-|req_|embd-|[0-9a-f]{8}
 """Request ids that providers make, and the UUIDs that gateways give to calls without one (embeddings, failures): globally unique,
 so that two sources with the same id mean the same call."""
 
+TRACE = "coalesce(labels['observation_trace_id'], trace_id)"
+"""SQL for the trace of a call that scores name."""
+
 FILLED = (
     "project", "feature", "team", "env", "user_tier", "user_id", "session_id", "trace_id", "billing_account_id", "prompt_name",
     "prompt_version", "prefix_blocks", "input_hash", "max_tokens", "finish_reason", "converted", "revenue",
@@ -93,10 +96,34 @@ def apply_scores(connection: duckdb.DuckDBPyConnection, calls: str, scores: str)
     revenue is not multiplied by the number of calls. Several scores of one name on one call add up (revenue) or count as
     true when any is (converted).
     """
+    _place_scores(connection, calls, scores)
+    connection.execute(
+        f"""UPDATE {calls} SET converted = coalesce(scored.converted, {calls}.converted),
+                               revenue = coalesce(scored.revenue, {calls}.revenue)
+            FROM scored WHERE {calls}.call_id = scored.call_id AND {calls}.source = scored.source"""
+    )
+    connection.execute("DROP TABLE scored")
+
+
+def withdraw_scores(connection: duckdb.DuckDBPyConnection, calls: str, scores: str) -> None:
+    """Take what `apply_scores` wrote out of `calls` again, so that the scores can be placed anew: when a trace's first call comes late, its
+    score moves there. A value that no longer is that of the scores is left as it is.
+    """
+    _place_scores(connection, calls, scores)
+    connection.execute(
+        f"""UPDATE {calls} SET converted = CASE WHEN scored.converted IS DISTINCT FROM {calls}.converted THEN {calls}.converted END,
+                               revenue = CASE WHEN scored.revenue IS DISTINCT FROM {calls}.revenue THEN {calls}.revenue END
+            FROM scored WHERE {calls}.call_id = scored.call_id AND {calls}.source = scored.source"""
+    )
+    connection.execute("DROP TABLE scored")
+
+
+def _place_scores(connection: duckdb.DuckDBPyConnection, calls: str, scores: str) -> None:
+    """Make the table `scored`: per call, what its scores say."""
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE scored AS
             WITH first_of_trace AS (
-                SELECT coalesce(labels['observation_trace_id'], trace_id) AS trace_id,
+                SELECT {TRACE} AS trace_id,
                        arg_min(call_id, (started_at, call_id)) AS call_id, arg_min(source, (started_at, call_id)) AS source
                 FROM {calls} WHERE status IS DISTINCT FROM 'failure' GROUP BY 1
             ), observed AS (
@@ -113,9 +140,3 @@ def apply_scores(connection: duckdb.DuckDBPyConnection, calls: str, scores: str)
                    sum(value) FILTER (name IN ('revenue', 'revenue_usd')) AS revenue
             FROM placed WHERE call_id IS NOT NULL GROUP BY 1, 2"""
     )
-    connection.execute(
-        f"""UPDATE {calls} SET converted = coalesce(scored.converted, {calls}.converted),
-                               revenue = coalesce(scored.revenue, {calls}.revenue)
-            FROM scored WHERE {calls}.call_id = scored.call_id AND {calls}.source = scored.source"""
-    )
-    connection.execute("DROP TABLE scored")

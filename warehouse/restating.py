@@ -10,6 +10,7 @@ import duckdb
 
 from warehouse.filing import Filing
 from warehouse.load_report import LoadReport
+from warehouse.rollups import ROLLUPS, rollup_key
 from warehouse.schema import RESTATEMENTS
 from warehouse.store import FactFile
 
@@ -52,15 +53,22 @@ def create_new_restatements(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(RESTATEMENTS.ddl("new_restatements"))
 
 
-def restate_month(filing: Filing, table: str, month: str, written: FactFile, reports: list[LoadReport]) -> None:
-    """Record what a rewritten month of charges or calls says differently from the base snapshot."""
-    before = filing.base_relation(table, [month], rollup=f"{table}_daily")
-    if not before:
+def restate_month(filing: Filing, table: str, month: str, written: FactFile | None, reports: list[LoadReport]) -> None:
+    """Record what a rewritten month of charges or calls says differently from the base snapshot; `written` None: it has no rows any more."""
+    base = filing.base
+    if base is None or not filing.base_files(table, [month]):
         return
-    after = f"SELECT * FROM {filing.attach(written)}.{table}_daily"
+    daily = f"{table}_daily"
+    if base.rollup_key == rollup_key(filing.configuration):
+        before = filing.base_relation(table, [month], rollup=daily)
+    else:
+        # Days, tags and categories are cut differently now, which is no restatement: both sides are cut as they are now.
+        before = ROLLUPS[table][daily](filing.configuration, f"({filing.base_relation(table, [month])})")
+    after = f"SELECT * FROM {filing.attach(written)}.{daily}" if written else f"SELECT * FROM ({before}) WHERE false"
     own = [report for report in reports if report.table == table and report.status == "stored"]
-    load_id = max((report.load_id for report in own), default=0)
-    reason = "new version" if any(report.superseded for report in own) else "late lines"
+    of_month = [report for report in own if f"/{month}" in (report.partition or "")] or own
+    load_id = max((report.load_id for report in of_month), default=max((r.load_id for r in reports), default=0))
+    reason = "new version" if any(report.superseded for report in of_month) else "late lines"
     if not own:
         reason = "re-priced"
     record_restatements(filing.connection, table, before, after, load_id, reason)
