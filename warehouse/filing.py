@@ -9,7 +9,7 @@ import duckdb
 
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
-from warehouse.rollups import ROLLUPS
+from warehouse.rollups import ROLLUPS, categorised, rollup_key
 from warehouse.schema import META_TABLES, TABLES, Table
 from warehouse.store import FactFile, Snapshot, Store, Writer
 
@@ -94,6 +94,8 @@ class Filing:
         path = self.store.scratch / f"{table.name}-{month}.duckdb"
         self.connection.execute(f"ATTACH '{_text(path)}' AS filed")
         names = ", ".join(f'"{name}"' for name in table.names)
+        if table.name == "charges" and self.base and self.base.rollup_key != rollup_key(self.configuration):
+            source = categorised(self.configuration, source)
         self.connection.execute(table.ddl(f"filed.{table.name}"))
         self.connection.execute(
             f"INSERT INTO filed.{table.name} SELECT {names} FROM ({source}) ORDER BY {self._order(table)}"

@@ -21,7 +21,7 @@ import pyarrow as pa
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
 from warehouse.filing import META
-from warehouse.rollups import ROLLUPS, charge_lines, charges_daily, local_date, rollup_key
+from warehouse.rollups import ROLLUPS, categorised, charge_lines, charges_daily, local_date, rollup_key
 from warehouse.schema import DIMENSIONS, META_TABLES, MONTHLY_TABLES, RESTATEMENTS, TABLES
 from warehouse.state import State
 from warehouse.store import Snapshot, Store
@@ -119,6 +119,9 @@ class Warehouse:
         self._stored_calls = " UNION ALL ".join(stored["calls"])
         if stored["calls"]:
             stored["calls"] = [tagged_calls(self._stored_calls, self.tag_rules, self._call_day)]
+        current = self.snapshot is not None and self.snapshot.rollup_key == rollup_key(self.configuration)
+        if stored["charges"] and not current and self.configuration.category_rules.exists():
+            stored["charges"] = [categorised(self.configuration, " UNION ALL ".join(stored["charges"]))]
         restated = self.state.restatements(self.revision)
         if restated:
             stored["restatements"].append(self._restated_by_rules(restated))
@@ -126,7 +129,6 @@ class Warehouse:
             self._view(name, parts)
         lines = charge_lines(self.configuration)
         self.connection.execute(f"CREATE VIEW charge_lines AS {tagged_lines(lines, self.tag_rules)}")
-        current = self.snapshot is not None and self.snapshot.rollup_key == rollup_key(self.configuration)
         for base, rollups in ROLLUPS.items():
             for name, select in rollups.items():
                 parts = [f"SELECT * FROM {aliases[file.name]}.{name}" for file in files if file.table == base]

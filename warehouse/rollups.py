@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from warehouse.categories import category_expression
 from warehouse.configuration import Configuration
 from warehouse.schema import DIMENSIONS, TOKEN_CLASSES
 
@@ -146,6 +147,12 @@ def charge_lines(configuration: Configuration, charges: str = "charges") -> str:
 
 def _tagged_dimensions(configuration: Configuration) -> str:
     return ", ".join(f"{tag_value(configuration.tag_keys[name])} AS {name}" for name in DIMENSIONS)
+
+
+def categorised(configuration: Configuration, charges: str) -> str:
+    """SELECT over the billing lines of a SELECT with the cost category that the rules of this configuration give them."""
+    category = category_expression(configuration.category_rules)
+    return f"SELECT * REPLACE (CAST({category} AS VARCHAR) AS x_CostCategory) FROM ({charges})"
 
 
 ROLLUPS: dict[str, dict[str, Callable[[Configuration, str], str]]] = {

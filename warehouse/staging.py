@@ -105,23 +105,28 @@ class Staging:
         )
         judged = "_reason" in present
         judgement = (", _row" if "_row" in present else ", NULL::BIGINT AS _row") + (
-            ", _column, _reason" if judged else ""
+            ", _column, _reason" if judged else ", NULL::VARCHAR AS _column, NULL::VARCHAR AS _reason"
         )
         self.connection.execute(
             f"CREATE TABLE extracted AS SELECT {values}, {staged.part}::INTEGER AS _part{judgement} FROM ({query})"
         )
-        if judged:
-            count = self.connection.execute("SELECT count(*) FROM extracted WHERE _reason IS NOT NULL").fetchone()
-            staged.rejected = count[0] if count else 0
-            rows = self.connection.execute(
-                "SELECT _row, _column, _reason FROM extracted WHERE _reason IS NOT NULL ORDER BY _row LIMIT ?",
-                [REJECT_DETAILS_KEPT],
-            ).fetchall()
-            staged.rejects = [Reject(*row) for row in rows]
-            if staged.rejected:
-                self.connection.execute("DELETE FROM extracted WHERE _reason IS NOT NULL")
-            for name in ("_column", "_reason"):
-                self.connection.execute(f"ALTER TABLE extracted DROP COLUMN {name}")
+        if table.month_column:
+            # A row without its time belongs to no month file and would vanish without a word.
+            self.connection.execute(
+                f"""UPDATE extracted SET _column = '{table.month_column}', _reason = 'has no time; give one, or leave the row out'
+                    WHERE _reason IS NULL AND "{table.month_column}" IS NULL"""
+            )
+        count = self.connection.execute("SELECT count(*) FROM extracted WHERE _reason IS NOT NULL").fetchone()
+        staged.rejected = count[0] if count else 0
+        rows = self.connection.execute(
+            "SELECT _row, _column, _reason FROM extracted WHERE _reason IS NOT NULL ORDER BY _row LIMIT ?",
+            [REJECT_DETAILS_KEPT],
+        ).fetchall()
+        staged.rejects = [Reject(*row) for row in rows]
+        if staged.rejected:
+            self.connection.execute("DELETE FROM extracted WHERE _reason IS NOT NULL")
+        for name in ("_column", "_reason"):
+            self.connection.execute(f"ALTER TABLE extracted DROP COLUMN {name}")
         if table.name in self._tables:
             self.connection.execute(f"INSERT INTO {self.name(table.name)} BY NAME SELECT * FROM extracted")
             self.connection.execute("DROP TABLE extracted")
