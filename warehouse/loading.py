@@ -63,6 +63,11 @@ class Loading:
         self._stack.callback(self.staging.close)
         self.connection = self.staging.connection
         base = self.writer.base
+        if self.demo and base is not None and not base.demo and any(file.table != META for file in base.files):
+            self._stack.close()
+            raise StoreError(
+                f"{self.store.path} holds data of your own: fill another store with the demo company (--store PATH)"
+            )
         self.replaces_demo = base is not None and base.demo and not self.demo
         self.base = None if self.replaces_demo else base
         self.filing = Filing(self.connection, self.store, self.writer, self.base, self.configuration)
@@ -76,13 +81,15 @@ class Loading:
 
     def known(self, checksum: str) -> str | None:
         """Why a file with these bytes need not be read again; None when it must be."""
-        ((stored, known),) = self.connection.execute(
-            "SELECT count(*) FILTER (status = 'stored'), count(*) FROM past_loads WHERE checksum = ? AND status IN ('stored', 'superseded')",
+        rows = self.connection.execute(
+            """SELECT bool_or(status = 'stored'), bool_or(status = 'superseded'), arg_max(status, load_id) = 'refused' AND partition IS NOT NULL
+               FROM past_loads WHERE checksum = ? GROUP BY table_name, partition""",
             [checksum],
         ).fetchall()
-        if not known:
-            return None
-        if self.on_overlap == "replace" and not stored:
+        stored = any(row[0] for row in rows)
+        replaced = any(row[1] and not row[0] for row in rows)
+        refused = any(row[2] for row in rows)
+        if not (stored or replaced) or refused or (replaced and self.on_overlap == "replace"):
             return None
         return "already loaded" if stored else "already loaded, and since replaced by a newer version of its period"
 
@@ -118,7 +125,8 @@ class Loading:
             settling.settle(table, [report for report in reports if report.table == table.name])
             self._file_parts(table, reports, files)
         for table in self.staging.tables():
-            if not table.merge_key and not table.month_column:
+            # Prices and exchange rates are kept by key, the latest told counts: only a whole replacement takes rows away.
+            if not table.merge_key and not table.month_column and self.on_overlap == "replace":
                 settling.settle(table, [report for report in reports if report.table == table.name])
         CallFiling(self.staging, self.filing, self._price, self.progress).file(reports, files)
         self._recut_rollups(files)
@@ -305,4 +313,5 @@ class Loading:
         if table in {item.name for item in self.staging.tables()}:
             names = ", ".join(TABLES[table].names)
             base += f" UNION ALL SELECT {names} FROM {self.staging.name(table)}"
-        return base
+        key = ", ".join(TABLES[table].identity)
+        return f"SELECT * FROM ({base}) QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY load_id DESC NULLS LAST) = 1"

@@ -3,7 +3,8 @@
 Row keys in billing exports are not keys, so rows are never matched one by one. A partition (source, account, billing period) consists of
 *parts*, one per file. A new part is compared with each present part by counting equal lines (as multisets, over hashes):
 
-* it repeats most of the other's lines, or describes the same facts with other amounts: it is a **newer version**, the other is superseded;
+* it repeats most of the other's lines, or describes the same facts with other amounts, and covers all of its days: it is a **newer
+  version**, the other is superseded;
 * it has (almost) nothing in common: it is a **further part**, both count;
 * every line is there already, within a part that covers more: **nothing new**;
 * anything between is **ambiguous** and refused in words, since either guess could make the total wrong.
@@ -25,6 +26,7 @@ from warehouse.schema import Table
 
 MOSTLY = 0.5
 SAME_FACTS = 0.9
+HARDLY = 0.05
 
 
 class Relation(Enum):
@@ -62,7 +64,8 @@ def partition_expression(table: Table) -> str:
 
 
 def fingerprint(table: Table, partition: str, part: str) -> str:
-    """SELECT list for (partition, part_id, exact, facts, moment): hashes of a whole row and of its identity, and its time."""
+    """SELECT list for (partition, part_id, exact, facts, moment, vendor): hashes of a whole row and of its identity, its time, and who sends
+    the bill where no account does ("" elsewhere)."""
     internal = {"load_id", "x_LoadId", "x_RowNumber", "x_CostCategory", "source", "x_Source"}
     whole = ", ".join(f'"{name}"' for name in table.names if name not in internal)
     facts = ", ".join(f'"{name}"' for name in table.identity)
@@ -71,11 +74,21 @@ def fingerprint(table: Table, partition: str, part: str) -> str:
         if table.name == "charges"
         else table.month_column or ("date" if table.name == "fx_rates" else "valid_from")
     )
-    return f"{partition} AS partition, {part} AS part_id, hash({whole}) AS exact, hash({facts}) AS facts, CAST({at} AS TIMESTAMP) AS moment"
+    vendor = "CASE WHEN BillingAccountId IS NULL THEN coalesce(ServiceProviderName, InvoiceIssuerName, '') ELSE '' END"
+    return (
+        f"{partition} AS partition, {part} AS part_id, hash({whole}) AS exact, hash({facts}) AS facts, "
+        f"CAST({at} AS TIMESTAMP) AS moment, {vendor if table.name == 'charges' else chr(39) * 2} AS vendor"
+    )
 
 
-def relate(connection: duckdb.DuckDBPyConnection, prints: str, new: Part, present: Part) -> Relation:
-    """Compare two parts whose fingerprints lie in the table `prints` (already of one partition)."""
+def relate(
+    connection: duckdb.DuckDBPyConnection, prints: str, new: Part, present: Part, *, keyed: bool = False
+) -> Relation:
+    """Compare two parts whose fingerprints lie in the table `prints` (already of one partition).
+
+    `keyed` says that a row's identity is a key of its table, as it is for all but billing lines: two parts that both tell one
+    fact are then never two further parts.
+    """
     if new.delivery is not None and new.delivery == present.delivery:
         return Relation.NEWER_VERSION
     same = _common(connection, prints, new.part_id, present.part_id, "exact")
@@ -83,16 +96,28 @@ def relate(connection: duckdb.DuckDBPyConnection, prints: str, new: Part, presen
     if same == new.rows and present.rows > new.rows:
         covers_as_much = (new.first, new.last) == (present.first, present.last) and same >= MOSTLY * present.rows
         return Relation.NEWER_VERSION if covers_as_much else Relation.NOTHING_NEW
-    if same >= MOSTLY * present.rows:
-        return Relation.NEWER_VERSION
     facts = _common(connection, prints, new.part_id, present.part_id, "facts")
-    if facts >= SAME_FACTS * max(new.rows, present.rows):
-        return Relation.NEWER_VERSION
-    if present.file == new.file and facts >= MOSTLY * smaller:
-        return Relation.NEWER_VERSION
-    if same < 0.05 * smaller and (facts < MOSTLY * smaller or _siblings(new.file, present.file)):
+    if (
+        same >= MOSTLY * present.rows
+        or facts >= SAME_FACTS * max(new.rows, present.rows)
+        or (present.file == new.file and facts >= MOSTLY * smaller)
+    ):
+        return Relation.AMBIGUOUS if _leaves_days(connection, prints, new, present) else Relation.NEWER_VERSION
+    if keyed:
+        return Relation.AMBIGUOUS if facts else Relation.FURTHER_PART
+    if same < HARDLY * smaller and (facts < HARDLY * smaller or _siblings(new.file, present.file)):
         return Relation.FURTHER_PART
     return Relation.AMBIGUOUS
+
+
+def _leaves_days(connection: duckdb.DuckDBPyConnection, prints: str, new: Part, present: Part) -> bool:
+    """Whether the present part tells of days before the first or after the last of the new one: a window that moved on ("the last 30
+    days") repeats most lines as a newer version does, but says nothing of the days that it left."""
+    row = connection.execute(
+        f"SELECT count(*) FROM {prints} WHERE part_id = ? AND CAST(moment AS DATE) NOT BETWEEN CAST(? AS DATE) AND CAST(? AS DATE)",
+        [present.part_id, new.first, new.last],
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _common(connection: duckdb.DuckDBPyConnection, prints: str, left: int, right: int, column: str) -> int:
@@ -107,19 +132,21 @@ def _common(connection: duckdb.DuckDBPyConnection, prints: str, left: int, right
 
 
 def _siblings(left: str, right: str) -> bool:
-    """Whether two file names differ only in a part number: report-1.csv.gz and report-2.csv.gz."""
+    """Whether two file names differ only in a part number: report-1.csv.gz and report-2.csv.gz, but not in a date."""
 
     def stem(name: str) -> str:
         return re.sub(r"\d+(?=(\.[A-Za-z0-9]+)*$)", "#", name)
 
-    return left != right and stem(left) == stem(right)
+    dated = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}(?=(\.[A-Za-z0-9]+)*$)")
+    return left != right and stem(left) == stem(right) and not dated.search(left)
 
 
 def describe(partition: str, new: Part, present: Part) -> str:
     """The sentence for an ambiguous part."""
     return (
-        f"{new.file} shares some but not most of its lines with {present.file}, loaded earlier for {partition}: "
-        "say `--replace` if it is a newer version of that period, or `--add` if it is a further part of it"
+        f"{new.file} shares lines with {present.file}, loaded earlier for {partition}, but is neither plainly a newer version of it nor "
+        "plainly a further part: say `--replace` if it tells that whole period anew, `--add` if none of its lines is loaded yet, "
+        "or export the whole period into one file"
     )
 
 

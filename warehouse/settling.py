@@ -53,59 +53,92 @@ class Settling:
     def _settle_one(
         self, table: Table, report: LoadReport, reports: list[LoadReport], sizes: dict[int, tuple[int, Any, Any]]
     ) -> None:
+        """Compare one new part with all others of its partition, then act: a part that is not stored must not have replaced any."""
         new = Part(report.load_id, report.file, report.delivery, *sizes[report.load_id])
         present = self.connection.execute(
-            """SELECT load_id, file, source, checksum FROM past_loads
+            """SELECT load_id, file, checksum FROM past_loads
                WHERE table_name = ? AND partition = ? AND status = 'stored' ORDER BY load_id""",
             [table.name, report.partition],
         ).fetchall()
-        earlier = [(r.load_id, r.file, r.source, r.checksum) for r in reports if r.load_id < report.load_id
+        earlier = [(r.load_id, r.file, r.checksum) for r in reports if r.load_id < report.load_id
                    and r.partition == report.partition and r.status == "stored"]  # fmt: skip
         deliveries = {r.load_id: r.delivery for r in reports}
-        refused_source = self._other_source(table, report)
-        if refused_source:
-            self._withdraw(table, report, "refused", refused_source)
+        same_bytes = next((file for _id, file, checksum in present if checksum and checksum == report.checksum), None)
+        if same_bytes and not self._may_be_rewritten(report, reports):
+            self._withdraw(table, report, "unchanged", f"already loaded, from {same_bytes}")
             return
-        for load_id, file, _source, _checksum in [*present, *earlier]:
+        replaced: list[int] = []
+        for load_id, source, file, is_new in self._other_sources(table, report, reports):
+            if self.on_overlap == "replace" and not is_new:
+                replaced.append(load_id)
+                continue
+            self._withdraw(table, report, "refused", _told_by_another(report, source, file))
+            return
+        for load_id, file, _checksum in [*present, *earlier]:
             if load_id not in sizes:
                 continue
-            part = Part(load_id, file, deliveries.get(load_id), *sizes[load_id])
-            same_delivery = (
-                report.delivery is not None and load_id in deliveries and deliveries[load_id] == report.delivery
+            relation = self._relation(
+                table, new, Part(load_id, file, deliveries.get(load_id), *sizes[load_id]), load_id in deliveries
             )
-            if same_delivery or (self.on_overlap == "add"):
-                continue
-            if (report.delivery is not None or self.on_overlap == "replace") and load_id not in deliveries:
-                relation = Relation.NEWER_VERSION
-            else:
-                relation = relate(self.connection, "prints", new, part)
             if relation is Relation.NEWER_VERSION:
-                self._supersede(table, load_id, report, reports)
+                replaced.append(load_id)
             elif relation is Relation.NOTHING_NEW:
                 self._withdraw(table, report, "unchanged", f"every line is already loaded, from {file}")
                 return
             elif relation is Relation.AMBIGUOUS:
+                part = Part(load_id, file, deliveries.get(load_id), *sizes[load_id])
                 self._withdraw(table, report, "refused", describe(report.partition or "", new, part))
                 return
+        for load_id in replaced:
+            self._supersede(table, load_id, report, reports)
 
-    def _other_source(self, table: Table, report: LoadReport) -> str | None:
-        """Why a second source for the same account and period is refused; None when there is none."""
-        if table.name != "charges" or self.on_overlap != "ask" or not report.partition:
-            return None
-        source, account, period = report.partition.split("/", 2)
-        if account == "-":
-            return None
-        row = self.connection.execute(
-            """SELECT source, file FROM past_loads WHERE table_name = 'charges' AND status = 'stored' AND partition LIKE ? AND partition <> ?
-               ORDER BY load_id LIMIT 1""",
-            [f"%/{account}/{period}", report.partition],
-        ).fetchone()
-        if row is None:
-            return None
-        return (
-            f"account {account} in {period} is already covered by {row[0]} ({row[1]}); two sources for one bill would be "
-            f"counted twice. Load only one of them, or say `--add` if {source} bills other lines"
-        )
+    def _may_be_rewritten(self, report: LoadReport, reports: list[LoadReport]) -> bool:
+        """Whether a file with bytes that are loaded already is one of several that together replace its period."""
+        if self.on_overlap == "replace":
+            return any(other.partition == report.partition and other is not report for other in reports)
+        return report.delivery is not None and self.on_overlap == "ask"
+
+    def _relation(self, table: Table, new: Part, part: Part, of_this_load: bool) -> Relation:
+        """What the new part is to another one of its partition."""
+        if self.on_overlap == "add":
+            return Relation.FURTHER_PART
+        if of_this_load and new.delivery is not None and new.delivery == part.delivery:
+            return Relation.FURTHER_PART
+        if not of_this_load and new.delivery is not None:
+            return Relation.NEWER_VERSION
+        if not of_this_load and self.on_overlap == "replace":
+            # Without an account id the bills of several vendors share a partition: one does not replace those of another.
+            new_vendors, vendors = self._vendors(new), self._vendors(part)
+            if vendors <= new_vendors:
+                return Relation.NEWER_VERSION
+            if not vendors & new_vendors:
+                return Relation.FURTHER_PART
+        return relate(self.connection, "prints", new, part, keyed=table.name != "charges")
+
+    def _vendors(self, part: Part) -> set[str]:
+        rows = self.connection.execute("SELECT DISTINCT vendor FROM prints WHERE part_id = ?", [part.part_id])
+        return {vendor for (vendor,) in rows.fetchall()}
+
+    def _other_sources(
+        self, table: Table, report: LoadReport, reports: list[LoadReport]
+    ) -> list[tuple[int, str, str, bool]]:
+        """Parts of the same account and period that another source told: (load, source, file, whether of this load)."""
+        if table.name != "charges" or self.on_overlap == "add" or not report.partition:
+            return []
+        wanted = _account_and_period(report.partition)
+        if wanted[0] == "-":
+            return []
+        rows = self.connection.execute(
+            "SELECT load_id, source, file, partition FROM past_loads WHERE table_name = 'charges' AND status = 'stored' ORDER BY load_id"
+        ).fetchall()
+        found = [(*row, False) for row in rows]
+        found += [(r.load_id, r.source, r.file, r.partition, True) for r in reports
+                  if r.load_id < report.load_id and r.status == "stored" and r.table == table.name]  # fmt: skip
+        return [
+            (load_id, partition.split("/", 1)[0], file, is_new)
+            for load_id, _source, file, partition, is_new in found
+            if partition and partition != report.partition and _account_and_period(partition) == wanted
+        ]
 
     def _withdraw(self, table: Table, report: LoadReport, status: str, message: str) -> None:
         staged, key = self.staging.name(table.name), load_column(table)
@@ -126,3 +159,18 @@ class Settling:
             "UPDATE past_loads SET status = 'superseded', superseded_by = ? WHERE load_id = ?",
             [report.load_id, load_id],
         )
+
+
+def _account_and_period(partition: str) -> tuple[str, str]:
+    """Account (which may hold slashes) and period of a partition of billing lines."""
+    account, _, period = partition.partition("/")[2].rpartition("/")
+    return account, period
+
+
+def _told_by_another(report: LoadReport, source: str, file: str) -> str:
+    """Why a second source for the same account and period is refused."""
+    account, period = _account_and_period(report.partition or "")
+    return (
+        f"account {account} in {period} is already covered by {source} ({file}); two sources for one bill would be "
+        f"counted twice. Load only one of them, say `--replace` if this file is to take its place, or `--add` if it bills other lines"
+    )
