@@ -90,7 +90,13 @@ def select_current(paths: Sequence[Path]) -> tuple[list[tuple[Path, str | None]]
                 "totals of this period are incomplete. Copy the whole delivery."
             )
     dropped = {path for files in left_out.values() for path in files}
-    chosen = [(path, named[path].delivery if path in named else None) for path in data if path not in dropped]
+    # A delivery of which files are missing replaces nothing as a whole: the missing ones may be loaded already, or come later.
+    whole = {manifest for manifest in current if found[manifest] >= len(manifest.keys)}
+    chosen = [
+        (path, named[path].delivery if path in named and named[path] in whole else None)
+        for path in data
+        if path not in dropped
+    ]
     return chosen, messages
 
 

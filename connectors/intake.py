@@ -52,15 +52,16 @@ def load_paths(
     unchanged: list[LoadReport] = []
     notes: list[str] = []
     with Loading(store, configuration, on_overlap=on_overlap, progress=lambda m, s: report(m, 0.5 + s / 2)) as loading:
-        for position, (path, delivery) in enumerate(chosen):
-            report(f"reading {path.name}", 0.5 * position / max(1, len(chosen)))
+        readable: list[tuple[Path, str | None, str]] = []
+        for path, delivery in chosen:
             try:
-                digest = checksum(_nameable(path))
+                readable.append((path, delivery, checksum(_nameable(path))))
             except (InputError, OSError) as error:
                 loading.refuse(_shown(path.name), kind or "unknown", "", _reason(error, path.name))
-                continue
-            reason = loading.known(digest) if on_overlap != "add" else None
-            if reason:
+        skipped = _known(loading, readable, on_overlap)
+        for position, (path, delivery, digest) in enumerate(readable):
+            report(f"reading {path.name}", 0.5 * position / max(1, len(readable)))
+            if reason := skipped.get(path):
                 unchanged.append(LoadReport(kind or "", None, path.name, "unchanged", message=reason, checksum=digest))
                 continue
             notes += _stage(loading, path, delivery, kind, digest, configuration)
@@ -69,6 +70,29 @@ def load_paths(
             notes.append("The demo company made room for your data.")
     told = [LoadReport("", None, note, NOTE, message=note) for note in (*left_out, *notes)]
     return [*reports, *unchanged, *missing, *told]
+
+
+def _known(loading: Loading, files: Sequence[tuple[Path, str | None, str]], on_overlap: str) -> dict[Path, str]:
+    """Files that need not be read, with the reason: their bytes are loaded already, or come twice in this command.
+
+    Files that together replace a period (those of one delivery, or all under "replace") are left out only together: a part that did not
+    change would else be replaced by the others and be lost.
+    """
+    reasons: dict[Path, str] = {}
+    groups: dict[str | None, list[tuple[Path, str | None]]] = {}
+    first: dict[str, Path] = {}
+    for path, delivery, digest in files:
+        twin = first.setdefault(digest, path)
+        if twin != path and delivery is None:
+            reasons[path] = f"the same bytes as {twin.name}, loaded with it"
+            continue
+        groups.setdefault(delivery, []).append((path, loading.known(digest)))
+    for delivery, group in groups.items():
+        together = delivery is not None or on_overlap == "replace"
+        if together and len({reason for _path, reason in group}) > 1:
+            continue
+        reasons.update({path: reason for path, reason in group if reason})
+    return reasons
 
 
 def _find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LoadReport]]:
