@@ -31,7 +31,7 @@ def test_the_demo_company_without_rules_says_what_no_feature_owes(
     demo_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = open_product(monkeypatch, demo_store, PAGE, period="March 2026")
-    headline = "# All in, summarize costs $19,764 in March 2026, 42% of $47,231; $7,337 (16%) is owed by no feature"
+    headline = "# All in, summarize costs $19,764 in March 2026, 42% of $47,231; $7,334 (16%) is owed by no feature"
     assert headline in words(app)
     frame = app.dataframe[0].value
     assert frame["feature"].tolist()[-1] == "Unallocated"

@@ -18,7 +18,7 @@ PAGE = "operate/prices.py"
 
 def test_the_demo_company_at_the_prices_of_the_time(demo_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_product(monkeypatch, demo_store, PAGE, book="at the time")
-    assert "# The traced calls cost $6,024, and the same at the books' prices of their day" in words(app)
+    assert "# The traced calls cost $6,033, and the same at the books' prices of their day" in words(app)
     assert "Without any known cost in this period: acme-rerank-preview" in words(app)
     listed = app.dataframe[-1].value
     # What self-hosted models cost by the call is one price, 0, for every model.
