@@ -285,7 +285,7 @@ CHARGES = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(CALLS, max_size=8), st.lists(CHARGES, max_size=8), st.sampled_from(["UTC", "Asia/Ho_Chi_Minh"]))
 def test_whatever_the_facts_every_billed_amount_appears_once(
     calls: list[dict[str, Any]], charges: list[dict[str, Any]], zone: str

@@ -197,7 +197,7 @@ counts = st.integers(0, 3).map(lambda n: n * M)
 amounts = st.decimals("0", "9", places=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(
         st.tuples(days, st.none() | amounts, counts, counts, st.booleans(), st.sampled_from(["standard", "batch"])), max_size=8

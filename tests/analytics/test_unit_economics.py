@@ -167,7 +167,7 @@ def test_revenue_in_another_currency_than_the_cost_is_refused() -> None:
         unit_economics(warehouse_of([call("2026-05-01", "1")], revenue=[sale("2026-05-01", "4", currency="EUR")]), MAY)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -360,7 +360,7 @@ TEXT_TABLES = st.integers(2, 4).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     TEXT_TABLES,
     st.sampled_from(",;\t|"),
@@ -381,7 +381,7 @@ def test_any_table_in_any_dialect_comes_back(table, delimiter, quoting, end):
         assert rows(file) == expected
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=60))
 def test_any_bytes_in_the_middle_lose_none_of_the_rows_around(body):
     with tempfile.TemporaryDirectory() as folder:
