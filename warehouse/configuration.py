@@ -87,7 +87,9 @@ _FORMS: dict[str, _Form] = {
         '{ feature = ["feature", "use_case"] }',
     ),
     "required_tags": (
-        lambda value: isinstance(value, list) and bool(value) and all(name in Configuration().tag_keys for name in value),
+        lambda value: (
+            isinstance(value, list) and bool(value) and all(name in Configuration().tag_keys for name in value)
+        ),
         '["team", "project", "env", "feature"], of project, feature, team, env, user_tier',
     ),
     "usual_lag_days": (

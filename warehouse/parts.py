@@ -105,7 +105,7 @@ def relate(
         return Relation.AMBIGUOUS if _leaves_days(connection, prints, new, present) else Relation.NEWER_VERSION
     if keyed:
         return Relation.AMBIGUOUS if facts else Relation.FURTHER_PART
-    if same < HARDLY * smaller and (facts < HARDLY * smaller or _siblings(new.file, present.file)):
+    if same < HARDLY * smaller and facts < (MOSTLY if _siblings(new.file, present.file) else HARDLY) * smaller:
         return Relation.FURTHER_PART
     return Relation.AMBIGUOUS
 

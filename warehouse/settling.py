@@ -129,7 +129,9 @@ class Settling:
         if wanted[0] == "-":
             return []
         rows = self.connection.execute(
-            "SELECT load_id, source, file, partition FROM past_loads WHERE table_name = 'charges' AND status = 'stored' ORDER BY load_id"
+            """SELECT load_id, source, file, partition FROM past_loads
+               WHERE table_name = 'charges' AND status = 'stored' AND ends_with(partition, ?) ORDER BY load_id""",
+            ["/" + "/".join(wanted)],
         ).fetchall()
         found = [(*row, False) for row in rows]
         found += [(r.load_id, r.source, r.file, r.partition, True) for r in reports

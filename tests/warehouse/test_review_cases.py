@@ -385,3 +385,9 @@ def test_a_trace_across_two_months_keeps_its_score_once_when_a_third_month_comes
     load(tmp_path, traced([("chatcmpl-0", "2026-01-31 23:59:00", "o0", "t1")]))
     assert one(tmp_path, "SELECT sum(revenue) FROM calls") == Decimal("1.25")
     assert one(tmp_path, "SELECT call_id FROM calls WHERE revenue IS NOT NULL") == "chatcmpl-0"
+
+
+def test_numbered_versions_of_a_growing_bill_are_never_added_up(tmp_path: Path) -> None:
+    versions = [charge_lines(days(1, 4 + n, cost=str(n)), file=f"{n}.csv") for n in (1, 2, 3)]
+    load(tmp_path, *versions)
+    assert billed(tmp_path) in (5, 12, 21)
