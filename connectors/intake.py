@@ -61,7 +61,8 @@ def load_paths(
         skipped = _known(loading, readable, on_overlap)
         for position, (path, delivery, digest) in enumerate(readable):
             report(f"reading {path.name}", 0.5 * position / max(1, len(readable)))
-            if reason := skipped.get(path):
+            refused = any(file.checksum == digest and file.message for file in loading.staging.files)
+            if (reason := skipped.get(path)) and not refused:
                 unchanged.append(LoadReport(kind or "", None, path.name, "unchanged", message=reason, checksum=digest))
                 continue
             notes += _stage(loading, path, delivery, kind, digest, configuration)
@@ -73,7 +74,7 @@ def load_paths(
 
 
 def _known(loading: Loading, files: Sequence[tuple[Path, str | None, str]], on_overlap: str) -> dict[Path, str]:
-    """Files that need not be read, with the reason: their bytes are loaded already, or come twice in this command.
+    """Files that need not be read, with the reason: their bytes are loaded already, or are to be added twice by one command.
 
     Files that together replace a period (those of one delivery, or all under "replace") are left out only together: a part that did not
     change would else be replaced by the others and be lost.
@@ -83,7 +84,7 @@ def _known(loading: Loading, files: Sequence[tuple[Path, str | None, str]], on_o
     first: dict[str, Path] = {}
     for path, delivery, digest in files:
         twin = first.setdefault(digest, path)
-        if twin != path and delivery is None:
+        if twin != path and delivery is None and on_overlap == "add":
             reasons[path] = f"the same bytes as {twin.name}, loaded with it"
             continue
         groups.setdefault(delivery, []).append((path, loading.known(digest)))
