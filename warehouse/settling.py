@@ -146,6 +146,8 @@ class Settling:
         staged, key = self.staging.name(table.name), load_column(table)
         self.connection.execute(f"DELETE FROM {staged} WHERE {key} = {report.load_id}")
         report.status, report.message = status, message
+        if status in ("unchanged", "superseded"):
+            report.rows_duplicate += report.rows_kept
         report.rows_kept, report.rows_derived, report.billed, report.effective = 0, 0, None, None
 
     def _supersede(self, table: Table, load_id: int, report: LoadReport, reports: list[LoadReport]) -> None:
