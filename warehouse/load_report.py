@@ -15,9 +15,9 @@ Progress = Callable[[str, float], None]
 class LoadReport:
     """What became of one file in one partition. Money is exact, in `currency`.
 
-    rows_in = rows_kept + rows_rejected + rows_duplicate + rows_ignored, all of them rows of the file: duplicates are known
-    already (under the same id, line for line, or in a newer version of the file's period), ignored ones are no facts of their own (negations that net to zero, spans that are no calls). `rows_derived` counts
-    billing lines that are stored beside those rows (the unused part of a commitment).
+    rows_in = rows_kept + rows_rejected + rows_duplicate + rows_ignored, all of them rows of the file: duplicates are known already (under
+    the same id, line for line, or in a newer version of the file's period), ignored ones are no facts of their own (negations that net to
+    zero, spans that are no calls). `rows_derived` counts billing lines that are stored beside those rows (the unused part of a commitment).
 
     For billing lines `billed` and `effective` are the sums of BilledCost and EffectiveCost that were stored. For calls
     `billed` is the cost that the source itself reported and `effective` the cost that counts (reported, else priced).
