@@ -135,6 +135,15 @@ def run_rate(warehouse: Warehouse, filters: Filters, total: Decimal | None) -> R
     return RunRate(per_unit(None if so_far is None else so_far * days, number), f"{one} / {number} × {days} days.")
 
 
+def rests_on(warehouse: Warehouse, filters: Filters) -> str:
+    """What the totals of these filters rest on, for every page that shows one: bill or traces, final or not, usage, prices and tags."""
+    row = _totals(warehouse, filters)
+    sentence = coverage_sentence(row)
+    if row["usage_share"] is not None and row["usage_share"] < 1:
+        sentence += f" {formatting.share(row['usage_share'])} of calls report their tokens."
+    return sentence
+
+
 def coverage_sentence(row: dict[str, Any]) -> str:
     """What the total of a row of `totals` rests on, in sentences."""
     if row["ledger_cost"] is None:

@@ -17,6 +17,7 @@ from pages._filters import current, describe
 from pages._links import link
 from pages._part_bars import part_bars
 from pages._provenance import how_obtained
+from pages._rests_on import what_it_rests_on
 from warehouse.schema import COST_CATEGORIES
 
 UNALLOCATED_NAME = "Unallocated"
@@ -169,6 +170,7 @@ def page() -> None:
         "Direct is what names the feature; shared costs are divided by rules. What no rule takes stays unallocated, in sight.",
         kicker=describe(filters),
     )
+    what_it_rests_on(filters)
     if not answer(allocation_rules):
         st.info("There are no allocation rules yet, so that every shared cost is unallocated.", icon=":material/rule:")
     link("rules", "Allocation rules and virtual tags")

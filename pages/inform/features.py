@@ -19,6 +19,7 @@ from pages._links import link
 from pages._names import named
 from pages._paired_bars import share_chart
 from pages._provenance import how_obtained
+from pages._rests_on import what_it_rests_on
 
 BREAKDOWNS = {"Model": "model", "Tier": "user_tier", "Team": "team", "Day": "day", "Prompt": "prompt", "User": "user"}
 MOST_CALLS = 100
@@ -165,6 +166,7 @@ def page() -> None:
         "nothing here: see the column Own infra of the table.",
         kicker=describe(filters),
     )
+    what_it_rests_on(filters)
     share_chart(
         named(frame["feature"], frame["kind"]),
         ("Share of cost", list(frame["cost_share"])),

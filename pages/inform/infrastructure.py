@@ -20,6 +20,7 @@ from pages import _draw as draw
 from pages._data import answer, configuration
 from pages._filters import current, describe
 from pages._provenance import how_obtained
+from pages._rests_on import what_it_rests_on
 
 NOT_NAMED = "(not named)"
 """For billing lines that name no resource, service or account."""
@@ -173,6 +174,7 @@ def page() -> None:
         "List is the price without discounts, billed the invoice, effective spreads prepayments. Select a row for its resources.",
         kicker=describe(filters),
     )
+    what_it_rests_on(filters)
     if len(bills) > 1:
         others = ", ".join(formatting.money(one.cost, one.currency) for one in bills if one is not bill)
         st.caption(draw.plain(f"Also billed, in other currencies and in no sum above: {others}."))

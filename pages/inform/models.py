@@ -9,6 +9,7 @@ from pages._data import answer, configuration
 from pages._filters import current, describe
 from pages._names import TOKEN_CLASS_NAMES, named
 from pages._provenance import how_obtained
+from pages._rests_on import what_it_rests_on
 from pages._token_chart import token_chart
 
 
@@ -58,6 +59,7 @@ def page() -> None:
         "Token classes do not overlap: input is what no cache held, output is without reasoning. Own GPUs cost 0 here: see Infrastructure.",
         kicker=describe(filters),
     )
+    what_it_rests_on(filters)
     used = over_time(filters)
     draw.section(
         "Models",

@@ -18,6 +18,7 @@ from pages._filters import current, describe
 from pages._links import link
 from pages._names import named
 from pages._provenance import how_obtained
+from pages._rests_on import what_it_rests_on
 
 
 def key_figures(found: Overview, currency: str) -> None:
@@ -48,7 +49,6 @@ def key_figures(found: Overview, currency: str) -> None:
         ),
     ]  # fmt: skip
     draw.metric_row(metrics)
-    st.caption(draw.plain(found.coverage))
 
 
 def charts(filters: Filters, currency: str) -> None:
@@ -151,6 +151,7 @@ def page() -> None:
         kicker=describe(filters),
     )
     key_figures(found, currency)
+    what_it_rests_on(filters)
     charts(filters, currency)
     if found.previous_total is None:
         draw.section("What changed")

@@ -15,6 +15,7 @@ from pages._data import answer, configuration
 from pages._filters import current, describe
 from pages._names import named
 from pages._provenance import how_obtained
+from pages._rests_on import what_it_rests_on
 
 HELP = {
     "missing_calls": "Tokens that are billed and were never traced, at the bill's price: calls past the gateway, or a day without a trace",
@@ -159,6 +160,7 @@ def page() -> None:
         "of the filters, period and model apply.",
         kicker=describe(filters),
     )
+    what_it_rests_on(filters)
     if report.summary.billed is None:
         st.info(
             "Load the bill of this period to compare: a cloud bill (FOCUS, AWS, Google), or the cost report of OpenAI or Anthropic as JSON or CSV.",

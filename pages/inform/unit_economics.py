@@ -18,6 +18,7 @@ from pages._filters import current, describe
 from pages._links import link
 from pages._names import named
 from pages._provenance import how_obtained
+from pages._rests_on import what_it_rests_on
 from pages.inform._unit_chart import unit_chart
 
 
@@ -212,6 +213,7 @@ def page() -> None:
         "Two costs per user: the period's cost per average daily user, and the same per day. Arrows compare with the period before.",
         kicker=describe(filters),
     )
+    what_it_rests_on(filters)
     metrics(filters, now, before)
     users(now)
     over_time(filters, net_of_credits)

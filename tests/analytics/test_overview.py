@@ -10,7 +10,7 @@ import pytest
 
 from analytics.changes import changes
 from analytics.filters import Filters
-from analytics.overview import by_month, overview
+from analytics.overview import by_month, overview, rests_on
 from analytics.period_names import name, short_edges
 from tests.analytics.facts import call, charge, day, warehouse_of
 from warehouse.errors import InputError
@@ -214,3 +214,9 @@ def test_the_demo_months_are_the_reference_case(demo_warehouse: Warehouse) -> No
 )
 def test_a_period_that_cuts_a_week_or_month_says_so(start: str, end: str, grain: str, words: str) -> None:
     assert short_edges(Filters(day(start), day(end), grain=grain)) == words
+
+
+def test_what_a_total_rests_on_says_how_many_calls_report_their_tokens() -> None:
+    silent = call("2026-05-01", None, uncached_input_tokens=None, output_tokens=None)
+    assert rests_on(warehouse_of([call("2026-05-01", "1"), silent]), MAY).endswith("50% of calls report their tokens.")
+    assert "tokens" not in rests_on(warehouse_of([call("2026-05-01", "1")]), MAY)
