@@ -59,7 +59,7 @@ class Filing:
                 raise StoreError(
                     f"{path} is missing: restore the store from a back-up, or load the files into a new store"
                 )
-            self.connection.execute(f"ATTACH '{_text(path)}' AS {alias} (READ_ONLY)")
+            self.connection.execute(f"ATTACH '{path_text(path)}' AS {alias} (READ_ONLY)")
             self._attached[file.name] = alias
         return self._attached[file.name]
 
@@ -92,7 +92,7 @@ class Filing:
     def write_month(self, table: Table, month: str, source: str) -> FactFile | None:
         """Write one month file (facts and roll-ups) from a SELECT; None when it has no rows."""
         path = self.store.scratch / f"{table.name}-{month}.duckdb"
-        self.connection.execute(f"ATTACH '{_text(path)}' AS filed")
+        self.connection.execute(f"ATTACH '{path_text(path)}' AS filed")
         names = ", ".join(f'"{name}"' for name in table.names)
         if table.name == "charges" and self.base and self.base.rollup_key != rollup_key(self.configuration):
             source = categorised(self.configuration, source)
@@ -120,7 +120,7 @@ class Filing:
     def write_meta(self, sources: dict[str, str]) -> FactFile:
         """Write the file of the small tables, each from a SELECT."""
         path = self.store.scratch / "meta.duckdb"
-        self.connection.execute(f"ATTACH '{_text(path)}' AS filed")
+        self.connection.execute(f"ATTACH '{path_text(path)}' AS filed")
         for table in META_TABLES:
             names = ", ".join(f'"{name}"' for name in table.names)
             self.connection.execute(table.ddl(f"filed.{table.name}"))
@@ -133,5 +133,6 @@ class Filing:
         return {"charges": "ChargePeriodStart"}.get(table.name, table.month_column or table.names[0])
 
 
-def _text(path: Path) -> str:
+def path_text(path: Path) -> str:
+    """A path as it stands between quotes in SQL."""
     return str(path).replace("'", "''")

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
-from warehouse.filing import META
+from warehouse.filing import META, path_text
 from warehouse.rollups import ROLLUPS, categorised, charge_lines, charges_daily, local_date, rollup_key
 from warehouse.schema import DIMENSIONS, META_TABLES, MONTHLY_TABLES, RESTATEMENTS, TABLES
 from warehouse.state import State
@@ -106,7 +106,7 @@ class Warehouse:
                     f"{path} is missing: restore the store from a back-up, or load the files into a new store"
                 )
             aliases[file.name] = f"f{position}"
-            self.connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS f{position} (READ_ONLY)")
+            self.connection.execute(f"ATTACH '{path_text(path)}' AS f{position} (READ_ONLY)")
         stored = {
             table.name: [
                 f"SELECT * FROM {aliases[file.name]}.{table.name}" for file in files if file.table == table.name

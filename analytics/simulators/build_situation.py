@@ -30,7 +30,6 @@ from warehouse.errors import InputError
 from warehouse.reader import Warehouse
 
 CURRENCY = "USD"
-CALL_FILTERS = ("project", "feature", "team", "env", "user_tier")
 
 
 def build_situation(

@@ -17,8 +17,6 @@ from connectors.demo.model_bill import openai_lines
 from connectors.demo.people import activity, invite
 from connectors.demo.story import read_story
 
-SOURCE = "demo"
-
 _ACTIVITY = """
 CREATE OR REPLACE TEMP TABLE demo_activity AS
 SELECT date, format('u-{:05d}', "user") AS user_id, user_tier::VARCHAR AS user_tier, 1::BIGINT AS active_users, 'demo' AS source
