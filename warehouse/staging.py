@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.errors import InputError
+from warehouse.filing import path_text
 from warehouse.intake import Extraction, Reject
 from warehouse.schema import CALLS, CHARGES, TABLES, Table
 
@@ -42,7 +43,7 @@ class Staging:
         self.connection.execute("SET TimeZone = 'UTC'")
         self.connection.execute("SET enable_progress_bar = false")
         self.connection.execute(f"SET memory_limit = '{memory_limit}'")
-        self.connection.execute(f"SET temp_directory = '{folder / 'spill'}'")
+        self.connection.execute(f"SET temp_directory = '{path_text(folder / 'spill')}'")
         self.connection.execute("SET preserve_insertion_order = true")
         self.files: list[StagedFile] = []
         self._tables: set[str] = set()

@@ -147,3 +147,10 @@ def test_days_of_a_daylight_saving_change_sum_to_the_range(tmp_path: Path) -> No
     rows = warehouse.arrow(table.group_by("date").agg(calls=table.calls.sum()).order_by("date")).to_pylist()
     # 8 March 2026 has 23 hours in New York: it starts at 05:00 UTC and ends at 04:00 UTC.
     assert [row["calls"] for row in rows] == [5, 23, 20]
+
+
+def test_a_store_may_lie_in_a_folder_whose_name_has_a_quote(tmp_path: Path) -> None:
+    path = tmp_path / "the team's store"
+    load(path, lines(100))
+    table = open_current(path, Configuration()).table("charges_daily")
+    assert open_current(path, Configuration()).row(table.agg(total=table.billed.sum()))["total"] == Decimal(24)
