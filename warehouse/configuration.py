@@ -29,8 +29,9 @@ class Configuration:
     resource and call must carry. `usual_lag_days` says, per source, how long its data take
     to be complete: younger days are badged partial. `prefer_reported_cost`: whose figure counts where both are known.
 
-    `virtual_tags` are the rules of the sections [[virtual_tag]] (see `warehouse.tag_rules`), `allocation` the sections [[allocation]] as
-    they stand (read by `analytics.allocation_rules`), `path` the file that all of it comes from.
+    `virtual_tags` are the rules of the sections [[virtual_tag]] (see `warehouse.tag_rules`); `allocation`, `sources`, `budgets`, `alerts`,
+    `people` and `engine` the sections [[allocation]], [[source]], [[budget]], [alerts], [people] and [engine] as they stand: what reads
+    them checks them. `path` is the file that all of it comes from.
     """
 
     reporting_time_zone: str = "UTC"
@@ -61,6 +62,11 @@ class Configuration:
     prefer_reported_cost: bool = True
     virtual_tags: tuple[TagRule, ...] = ()
     allocation: tuple[Mapping[str, Any], ...] = ()
+    sources: tuple[Mapping[str, Any], ...] = ()
+    budgets: tuple[Mapping[str, Any], ...] = ()
+    alerts: Mapping[str, Any] = field(default_factory=dict)
+    people: Mapping[str, Any] = field(default_factory=dict)
+    engine: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None
 
     @property
@@ -101,15 +107,22 @@ _FORMS: dict[str, _Form] = {
 }
 """What a setting's value must be, and how it is written; any other setting is a text."""
 
-_SECTIONS = ("virtual_tags", "allocation", "path")
+_SECTIONS = ("virtual_tags", "allocation", "sources", "budgets", "alerts", "people", "engine", "path")
 """Fields of the configuration that are no settings of [percall]."""
 
 
 def _sections(raw: Mapping[str, Any], name: str, path: Path) -> list[dict[str, Any]]:
     entries = raw.get(name, [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise InputError(f"rules are written as [[{name}]], one section each", file=str(path))
+        raise InputError(f"these are written as [[{name}]], one section each", file=str(path))
     return entries
+
+
+def _section(raw: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
+    section = raw.get(name, {})
+    if not isinstance(section, dict):
+        raise InputError(f"these settings belong below a line [{name}]", file=str(path))
+    return section
 
 
 def _require_forms(settings: Mapping[str, Any], path: Path) -> None:
@@ -159,6 +172,11 @@ def read_configuration(path: Path | None = None) -> Configuration:
         **settings,
         virtual_tags=read_tag_rules(_sections(raw, "virtual_tag", path), str(path)),
         allocation=tuple(_sections(raw, "allocation", path)),
+        sources=tuple(_sections(raw, "source", path)),
+        budgets=tuple(_sections(raw, "budget", path)),
+        alerts=_section(raw, "alerts", path),
+        people=_section(raw, "people", path),
+        engine=_section(raw, "engine", path),
         path=path,
     )
     try:

@@ -3,6 +3,7 @@
 PercallError            any of ours: `str(error)` is what was found and what to do, in sentences
 ├── InputError          a file, row or argument cannot be used (exit code 2)
 ├── StoreError          the store cannot be opened, written or migrated (exit code 2)
+├── SourceError         a live source cannot be read (exit code 2)
 └── CheckFailed         a check did not hold: sums differ, tags are missing (exit code 1)
 """
 
@@ -32,3 +33,11 @@ class StoreError(PercallError):
 
 class CheckFailed(PercallError):  # noqa: N818 - the check failed, the program did not
     """A check that must hold did not."""
+
+
+class SourceError(PercallError):
+    """A live source cannot be read now. `retry`: a later sync may succeed without anybody doing anything."""
+
+    def __init__(self, message: str, *, retry: bool = False) -> None:
+        self.retry = retry
+        super().__init__(message)

@@ -7,19 +7,14 @@ revision 7" can be asked for at any time, and an answer may be cached under it.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-from warehouse.errors import StoreError
-
-STATE_VERSION = 1
+from warehouse.state_file import StateFile
 
 _TABLES = """
     CREATE TABLE IF NOT EXISTS documents (
@@ -58,11 +53,10 @@ class Restated:
     cost_after: Decimal
 
 
-class State:
+class State(StateFile):
     """The state of one store. Opening it reads nothing; the file is created by the first save."""
 
-    def __init__(self, store: Path) -> None:
-        self.path = Path(store) / "state.sqlite"
+    TABLES = _TABLES
 
     def save(
         self,
@@ -80,7 +74,7 @@ class State:
         """
         text = None if body is None else json.dumps(body, ensure_ascii=False, sort_keys=True)
         now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
-        with self._writing() as connection:
+        with self.writing() as connection:
             cursor = connection.execute(
                 "INSERT INTO documents (kind, name, saved_at, author, reason, body) VALUES (?, ?, ?, ?, ?, ?)",
                 (kind, name, now, author, reason, text),
@@ -112,7 +106,7 @@ class State:
 
     def history(self, kind: str) -> list[Document]:
         """Every version of every document of a kind, in the order in which they were saved."""
-        rows = self._read(
+        rows = self.read(
             "SELECT revision, kind, name, saved_at, author, reason, body FROM documents WHERE kind = ? ORDER BY revision",
             (kind,),
         )
@@ -133,12 +127,12 @@ class State:
         """Number of the last change to documents of these kinds (default: of any); 0 when there never was one."""
         marks = ", ".join("?" for _ in kinds)
         condition = f" WHERE kind IN ({marks})" if kinds else ""
-        rows = self._read(f"SELECT coalesce(max(revision), 0) FROM documents{condition}", kinds)
+        rows = self.read(f"SELECT coalesce(max(revision), 0) FROM documents{condition}", kinds)
         return int(rows[0][0]) if rows else 0
 
     def restatements(self, revision: int | None = None) -> list[tuple[Any, ...]]:
         """Rows of what changes of rules restated, up to a revision: the columns of `restatements` between `restated_at` and `cost_after`."""
-        rows = self._read(
+        rows = self.read(
             "SELECT restated_at, table_name, source, date, feature, service, currency, cost_before, cost_after FROM restatements"
             " WHERE revision <= coalesce(?, revision) ORDER BY rowid",
             (revision,),
@@ -155,35 +149,3 @@ class State:
             )
             for at, table, source, day, *names, before, after in rows
         ]
-
-    def _read(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        if not self.path.exists():
-            return []
-        try:
-            with contextlib.closing(sqlite3.connect(self.path, timeout=10)) as connection:
-                self._check(connection)
-                return connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path} cannot be read ({error}): restore it from a back-up") from error
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(self.path, timeout=10)) as connection:
-                self._check(connection)
-                connection.executescript(_TABLES)
-                connection.execute(f"PRAGMA user_version = {STATE_VERSION}")
-                with connection:
-                    yield connection
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path} cannot be written ({error}): nothing was saved") from error
-
-    def _check(self, connection: sqlite3.Connection) -> None:
-        """Refuse a file of a newer Percall before reading or changing it."""
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > STATE_VERSION:
-            raise StoreError(
-                f"{self.path} was written by a newer Percall (version {version}, this one knows {STATE_VERSION}): "
-                "install that version"
-            )
