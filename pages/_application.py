@@ -10,9 +10,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from analytics.conversions import note
 from analytics.freshness import late_sources
-from pages import _data, _filters, _gate, _periods, _states
+from pages import _data, _filters, _gate, _people, _periods, _states
+from pages._people import Person
 from pages._registry import PageEntry
 from pages._text import plain
+from warehouse.people import MAY, allows
 
 _BARS = (
     '<rect x="0" y="14" width="4" height="10" fill="#2E86C1"/><rect x="6" y="9" width="4" height="15" fill="#2E86C1"/>'
@@ -39,6 +41,7 @@ def run(registry: Sequence[PageEntry]) -> None:
     with st.container(key=f"gate-{identity.kind}", gap=None):
         # The place of the demo banner, and the first thing that reaches a browser: see tests/pages/test_cold_start.py.
         banner = st.container(gap=None)
+    registry = [entry for entry in registry if allows(identity.role, entry.role)]
     entries = {entry.url_path: entry for entry in registry}
     pages = {entry.url_path: _page(entry, default=entry is registry[0]) for entry in registry}
     phases: dict[str, list[st.Page]] = {}
@@ -46,6 +49,7 @@ def run(registry: Sequence[PageEntry]) -> None:
         phases.setdefault(entry.phase, []).append(pages[entry.url_path])
     st.logo(_WORDMARK, size="large")
     chosen = st.navigation(phases, expanded=True)
+    _who(identity)
     entry = next((entries[path] for path, page in pages.items() if page == chosen), registry[0])
     with _states.guard():
         if not _prepare(entry, banner):
@@ -100,7 +104,16 @@ def _say_what_is_late(banner: DeltaGenerator) -> None:
     )
 
 
-def _footer(identity: _gate.Identity) -> None:
+def _who(person: Person) -> None:
+    """Under the filters: who is signed in, with which role, and the way out. The machine's own user has none to take."""
+    if person.kind == "local":
+        return
+    with st.sidebar.container(key="person"):
+        st.caption(f"{plain(person.name)} · {person.role}", help=f"You may {MAY[person.role]}.")
+        st.button("Sign out", key="sign_out", icon=":material/logout:", on_click=_people.sign_out, type="tertiary")
+
+
+def _footer(identity: Person) -> None:
     """Where the figures come from: snapshot, last day with data, time zone, reader, and the exchange rates of the period."""
     warehouse = _data.warehouse()
     configuration = _data.configuration()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from warehouse.people import VIEWER
+
 Phase = Literal["Inform", "Optimize", "Operate"]
 
 PAGES_FOLDER = Path(__file__).resolve().parent
@@ -17,7 +19,7 @@ class PageEntry:
 
     `script` lies under pages/inform, pages/optimize or pages/operate, never beside `_shell.py`. `question` is what
     the page answers, in one sentence: the tooltip of its entry in the navigation. `icon` is a Material symbol's name.
-    A page with `needs_data` False is shown in an empty store too.
+    A page with `needs_data` False is shown in an empty store too. Who lacks `role` has no such page: neither entry nor address.
     """
 
     phase: Phase
@@ -27,12 +29,15 @@ class PageEntry:
     script: Path
     question: str
     needs_data: bool = True
+    role: str = VIEWER
 
 
-def _page(phase: Phase, title: str, icon: str, name: str, question: str, *, needs_data: bool = True) -> PageEntry:
+def _page(
+    phase: Phase, title: str, icon: str, name: str, question: str, *, needs_data: bool = True, role: str = VIEWER
+) -> PageEntry:
     """An entry whose script is pages/<phase>/<name>.py and whose address is the name with hyphens."""
     script = PAGES_FOLDER / phase.lower() / f"{name}.py"
-    return PageEntry(phase, title, icon, name.replace("_", "-"), script, question, needs_data)
+    return PageEntry(phase, title, icon, name.replace("_", "-"), script, question, needs_data, role)
 
 
 REGISTRY: tuple[PageEntry, ...] = (

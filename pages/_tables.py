@@ -12,6 +12,7 @@ import streamlit as st
 
 from analytics.csv_export import frame_to_csv
 from analytics.filters import UNTAGGED
+from pages._people import ANALYST, may
 
 Kind = Literal[
     "text", "tag", "money", "unit_money", "share", "bar", "count", "large_count", "number", "date", "time", "trend", "flag", "link",
@@ -82,7 +83,10 @@ def table(
 
 
 def download(frame: pd.DataFrame | Callable[[], pd.DataFrame], *, key: str, export_name: str) -> None:
-    """A button that writes the frame as CSV once it is clicked, without running the page again."""
+    """A button, for who may export, that writes the frame as CSV once it is clicked, without running the page again."""
+    # What writes the file is known to the server only once a button is drawn, so that who has none cannot ask for it.
+    if not may(ANALYST):
+        return
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", export_name).strip("-.") or "table"
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.download_button(

@@ -9,8 +9,8 @@ from typing import Any
 import streamlit as st
 
 from pages import _draw as draw
-from pages import _gate
 from pages._data import warehouse
+from pages._people import ADMIN, require
 from warehouse.state import Restated
 
 _PREVIEWED, _DONE = "_rule_previewed", "_rule_done"
@@ -53,12 +53,8 @@ def decide(
 
 
 def _save(change: Change, reason: str, restated: list[Restated]) -> None:
-    identity = _gate.admit()
-    if identity is None:
-        st.stop()
-    warehouse().state.save(
-        change.kind, change.name, change.body, author=identity.name, reason=reason, restated=restated
-    )
+    person = require(ADMIN, "change a rule")
+    warehouse().state.save(change.kind, change.name, change.body, author=person.name, reason=reason, restated=restated)
     st.session_state.pop(_PREVIEWED, None)
     st.session_state[_DONE] = (
         f"The {change.kind} {change.name!r} has been {'removed' if change.body is None else 'saved'}."

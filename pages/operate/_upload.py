@@ -16,6 +16,8 @@ from connectors.plain import template, template_kinds
 from pages import _draw as draw
 from pages import _states
 from pages._data import configuration, has_data, store_path, warehouse
+from pages._people import ADMIN, may, require
+from warehouse.audit import acting_as
 from warehouse.load_report import LoadReport
 from warehouse.store import Store
 
@@ -30,7 +32,9 @@ OVERLAP = {
 
 
 def upload() -> None:
-    """The area for files, the preview of those in it, the button that loads them, and what became of the last ones."""
+    """The area for files, the preview of those in it, the button that loads them, and what became of the last ones; for who may load."""
+    if not may(ADMIN):
+        return
     draw.section(
         "Add files",
         "Bills (FOCUS, AWS CUR, Google Cloud export), traces (LiteLLM, Langfuse, OpenTelemetry), activity, revenue, utilisation, prices. "
@@ -107,12 +111,13 @@ def _previews(files: Sequence[Any]) -> list[FilePreview]:
 
 def _load(files: Sequence[Any], on_overlap: str) -> None:
     """Load the files, remember what became of them, and run the page again on the new snapshot."""
+    person = require(ADMIN, "load data")
     bar = st.progress(0.0, "Loading")
 
     def show(message: str, part: float) -> None:
         bar.progress(min(1.0, max(0.0, part)), message)
 
-    with tempfile.TemporaryDirectory(prefix="percall-upload-") as folder:
+    with tempfile.TemporaryDirectory(prefix="percall-upload-") as folder, acting_as(person.name):
         paths = _written(files, Path(folder))
         reports = load_paths(Store(store_path()), configuration(), paths, on_overlap=on_overlap, progress=show)
     st.session_state[_REPORTS] = reports
