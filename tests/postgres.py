@@ -1,0 +1,129 @@
+"""A private PostgreSQL on loopback for tests that read a database: started on a free port in a temporary folder, stopped and removed afterwards.
+
+    from tests.postgres import postgres_server  # noqa: F401 - a fixture
+
+    def test_something(postgres_server: Postgres) -> None:
+        postgres_server.run("CREATE TABLE ...")
+        reader = psycopg.connect(postgres_server.url)
+
+The fixture skips the test where no PostgreSQL server is installed. The server refuses to run as root; then it runs as `postgres` or `nobody`.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+_PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt")
+_UNPRIVILEGED = ("postgres", "nobody")
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running server: where it listens, and the superuser's password-less name."""
+
+    port: int
+    user: str
+
+    @property
+    def url(self) -> str:
+        """Connection string of the database `postgres`, as the superuser."""
+        return self.url_of("postgres")
+
+    def url_of(self, database: str, user: str | None = None, password: str = "") -> str:
+        """Connection string of a database on this server."""
+        secret = f":{password}" if password else ""
+        return f"postgresql://{user or self.user}{secret}@127.0.0.1:{self.port}/{database}"
+
+    def run(self, statements: str, database: str = "postgres", values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Runs SQL, committed at once; the rows of the last statement, if it has any."""
+        with psycopg.connect(self.url_of(database), autocommit=True) as connection:
+            cursor = connection.execute(statements, values or None)
+            while cursor.nextset():
+                pass
+            return cursor.fetchall() if cursor.description else []
+
+    def database(self, name: str) -> str:
+        """Makes a new, empty database of this name and returns its connection string."""
+        self.run(f'DROP DATABASE IF EXISTS "{name}"')
+        self.run(f'CREATE DATABASE "{name}"')
+        return self.url_of(name)
+
+
+def find() -> Path | None:
+    """The folder of the server's programs, None where PostgreSQL is not installed."""
+    if (on_path := shutil.which("pg_ctl")) is not None:
+        return Path(on_path).resolve().parent
+    found = [program for place in _PLACES for program in Path(place).glob("*/bin/pg_ctl")]
+    return max(found).parent if found else None
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """One server per worker of the test run. Passwords are asked of every role but the superuser."""
+    programs = find()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed (pg_ctl was not found)")
+    # Sockets have short paths, and the server's user must reach the folder.
+    folder = Path(tempfile.mkdtemp(prefix="percall-pg-", dir="/tmp"))
+    account = _account()
+    if account is not None:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    data = folder / "data"
+    user = "percall_tests"
+    port = _free_port()
+
+    def run(*command: str | Path) -> None:
+        subprocess.run(
+            [str(part) for part in command],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
+            **({"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account is not None else {}),
+        )
+
+    try:
+        run(programs / "initdb", "-D", data, "-U", user, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        (data / "pg_hba.conf").write_text(
+            f"host all {user} 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n", encoding="utf-8"
+        )
+        options = (
+            f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c full_page_writes=off"
+        )
+        run(programs / "pg_ctl", "-D", data, "-w", "-t", "60", "-l", folder / "log", "-o", options, "start")
+        try:
+            yield Postgres(port, user)
+        finally:
+            run(programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _account() -> pwd.struct_passwd | None:
+    """Whom to run the server as: None for the one who runs the tests."""
+    if os.geteuid() != 0:
+        return None
+    for name in _UNPRIVILEGED:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    pytest.skip("PostgreSQL's server does not run as root, and there is no account postgres or nobody")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
