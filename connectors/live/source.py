@@ -31,9 +31,16 @@ Progress = Callable[[str, float | None], None]
 """Told what is being done, and the share of it that is done (None: not known)."""
 
 
+Form = Literal["text", "integer", "number", "boolean", "texts", "table"]
+"""What the value of an option is in TOML; `texts` is a list of texts, `table` an inline table or a section of its own."""
+
+
 @dataclass(frozen=True)
 class Option:
-    """A setting of a source: what it is for, and how it is written. `secret`: it names an environment variable (or a Streamlit secret)."""
+    """A setting of a source: what it is for, and how it is written. `secret`: it names an environment variable (or a Streamlit secret).
+
+    `choices`: the only texts that it may be. `example` stands in documents and in the sentence about a wrong value, written as in TOML.
+    """
 
     name: str
     meaning: str
@@ -41,6 +48,8 @@ class Option:
     required: bool = False
     default: object = None
     secret: bool = False
+    form: Form = "text"
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
