@@ -12,6 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from starlette.middleware import Middleware
+from streamlit import config as st_config
+
+from operations.sharing import SharedLinks
+from operations.web_guard import WebGuard
+from pages import _people
+from pages._data import store_path
 
 
 @asynccontextmanager
@@ -28,12 +35,30 @@ def _prepare() -> None:
 
     from pages import _data  # noqa: PLC0415
     from warehouse.errors import PercallError  # noqa: PLC0415
+    from warehouse.share_records import Shares  # noqa: PLC0415
 
     try:
+        Shares(store_path()).release()
         _data.warm()
     except PercallError as error:
         # The dashboard still starts: its pages say what is wrong and what to do.
         logging.getLogger("percall").warning("%s", error)
 
 
-app = st.App(Path(__file__).resolve().parent / "pages" / "_shell.py", lifespan=warm)
+def _guard() -> Middleware:
+    """Where a sign-in is set up: files for the signed-in alone, and the host name that people sign in at is one of ours."""
+    base = st.get_option("server.baseUrlPath") or ""
+    if not _people.sign_in_settings():
+        return Middleware(WebGuard, signed_in=None, base_path=base)
+    hosts, own = st.get_option("server.allowedHosts"), _people.own_host()
+    if hosts and own and own not in hosts:
+        st_config.set_option("server.allowedHosts", [*hosts, own])
+    return Middleware(WebGuard, signed_in=_people.is_signed_in, base_path=base)
+
+
+app = st.App(
+    Path(__file__).resolve().parent / "pages" / "_shell.py",
+    lifespan=warm,
+    routes=SharedLinks(store_path, st.get_option("server.baseUrlPath") or "").routes(),
+    middleware=[_guard()],
+)

@@ -55,7 +55,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart's data. `labels` are days (ISO dates) over time, else names; `note` says basis, unit and time zone."""
+    """A chart's data. `labels` are days (ISO dates) over time, else names; `note` says basis, unit and time zone. `grain` is what a day of the labels
+    starts: "day", "week" or "month"; "" is that of the report."""
 
     kind: ChartKind
     title: str
@@ -63,6 +64,7 @@ class Chart:
     labels: tuple[str, ...]
     series: tuple[Series, ...]
     unit: Unit = "money"
+    grain: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,9 @@ def table_of(frame: pd.DataFrame, name: str, title: str, note: str, columns: Ite
     return Table(name, title, note, chosen, tuple(zip(*values, strict=True)))
 
 
-def stacked(frame: pd.DataFrame, title: str, note: str, *, period: str = "period", name: str, value: str) -> Chart:
+def stacked(
+    frame: pd.DataFrame, title: str, note: str, *, period: str = "period", name: str, value: str, grain: str = ""
+) -> Chart:
     """A chart over time from one row per period and name; a period that lacks a name has no part of it."""
     labels = sorted({str(_cell(at)) for at in frame[period]})
     cells: dict[tuple[str, str], Decimal | None] = {}
@@ -189,7 +193,7 @@ def stacked(frame: pd.DataFrame, title: str, note: str, *, period: str = "period
     names = list(dict.fromkeys(part for _at, part in cells))
     series = tuple(Series(part, tuple(cells.get((at, part), Decimal(0)) for at in labels)) for part in names)
     used = tuple(one for one in series if any(amount is None or amount for amount in one.values))
-    return Chart("stacked", title, note, tuple(labels), used)
+    return Chart("stacked", title, note, tuple(labels), used, grain=grain)
 
 
 def bars(frame: pd.DataFrame, title: str, note: str, *, name: str, parts: Mapping[str, str]) -> Chart:

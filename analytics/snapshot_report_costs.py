@@ -73,7 +73,11 @@ def overview_answer(warehouse: Warehouse, filters: Filters, smallest: int) -> An
     months = by_month(warehouse, filters, currency)
     charts = []
     if months["period"].nunique() > 1:
-        charts.append(stacked(months, "Month by month", f"{note}; whatever the period", name="category", value="cost"))
+        charts.append(
+            stacked(
+                months, "Month by month", f"{note}; whatever the period", name="category", value="cost", grain="month"
+            )
+        )
     daily = costs(warehouse, filters, ("category",))
     charts.append(
         stacked(daily, "Cost by category", per_grain(warehouse, filters, currency), name="category", value="cost")

@@ -47,16 +47,27 @@ def _global(
 def main() -> None:
     """Entry point: runs the command and turns our errors into a sentence and an exit code."""
     from operations import (
+        backup_command,
         check_tags_command,
         demo_command,
         export_command,
         load_command,
         serve_command,
+        share_command,
         simulate_command,
     )
 
     if not app.registered_commands:
-        for module in (demo_command, serve_command, load_command, export_command, simulate_command, check_tags_command):
+        for module in (
+            demo_command,
+            serve_command,
+            load_command,
+            export_command,
+            simulate_command,
+            check_tags_command,
+            share_command,
+            backup_command,
+        ):
             module.register(app)
     try:
         app(standalone_mode=True)

@@ -9,6 +9,7 @@ Hidden buttons protect nothing, because a session's messages can be made by hand
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -173,3 +174,15 @@ def sign_out() -> None:
 def own_host() -> str | None:
     """The host name that people sign in at, from the [auth] section's redirect_uri; None without a sign-in."""
     return urlsplit(str(sign_in_settings().get("redirect_uri", ""))).hostname
+
+
+def is_signed_in(cookies: Mapping[str, str]) -> bool:
+    """Whether these cookies are of somebody who signed in and still has a role: for requests that reach no session."""
+    from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks  # noqa: PLC0415
+
+    try:
+        raw = _get_signed_cookie_with_chunks(dict(cookies), "_streamlit_user")
+        said = json.loads(raw) if raw else {}
+    except ValueError:
+        return False
+    return bool(isinstance(said, dict) and said.get("is_logged_in") and not is_stale(said) and person_of(said))
