@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pandas as pd
 import streamlit as st
 
 from analytics import formatting
-from analytics.simulators.lever_page import LeverPage, Outcome, headline
+from analytics.simulators.lever import Lever
+from analytics.simulators.lever_page import LeverPage, Outcome, Setting, headline
 from analytics.simulators.lever_pages import PAGES
 from analytics.simulators.situation import Situation
 from pages import _draw as draw
@@ -37,23 +40,43 @@ EVIDENCE = {
 }
 
 
-def show(lever: str) -> None:
-    """Draw the page of the lever of this name."""
+Part = Callable[[Situation, Lever, Setting], None]
+
+
+@dataclass(frozen=True)
+class Own:
+    """What one lever's page has beside the parts of every lever's page, at the setting of its sliders; each is looked up, never queried.
+
+    before: drawn above the figures. below: drawn under what is assumed. risk: what is known of the risk (a share), in words; None: what the lever
+    says.
+    """
+
+    before: Part | None = None
+    below: Part | None = None
+    risk: Callable[[Situation, Lever, Setting], tuple[float, str] | None] | None = None
+
+
+NOTHING = Own()
+
+
+def show(lever: str, own: Own = NOTHING) -> bool:
+    """Draw the page of the lever of this name, with parts of its own. Answers whether there is anything to replay."""
     page = PAGES[lever]
     situation = _situation.situation_or_reason(page.lead)
     if situation is None:
-        return
+        return False
     missing = page.missing(situation)
     if missing:
         draw.headline(f"There is nothing to replay for {page.what}", page.lead, kicker=describe(current()))
         st.info(draw.plain(missing), icon=":material/info:")
-        return
-    _live(page)
+        return False
+    _live(page, own)
+    return True
 
 
 @st.fragment
 @draw.guarded
-def _live(page: LeverPage) -> None:
+def _live(page: LeverPage, own: Own) -> None:
     # The situation is looked up again: a fragment's arguments would be kept as long as the session is open.
     situation = _situation.situation()
     top = st.container()
@@ -74,7 +97,10 @@ def _live(page: LeverPage) -> None:
             f"{page.lead} Amounts are USD per month, simulated, with the {outcome.waterfall.confidence:.0%} range over days and users.",
             kicker=describe(current()),
         )
-    _figures(page, situation, outcome, curve, setting)
+    if own.before:
+        own.before(situation, outcome.lever, setting)
+    known = own.risk(situation, outcome.lever, setting) if own.risk else None
+    _figures(page, situation, outcome, curve, setting, known)
     draw.section(
         f"Cost along the slider: {main.label.lower()}",
         "USD per month of all calls and resources in the filters, simulated; dashed: today",
@@ -82,7 +108,9 @@ def _live(page: LeverPage) -> None:
     slider_chart(
         curve, chosen=setting[main.name], today=outcome.waterfall.today, axis=page.axis, key=f"{page.key}_chart"
     )
-    _notes(page, situation, outcome, setting)
+    _notes(page, situation, outcome, setting, known)
+    if own.below:
+        own.below(situation, outcome.lever, setting)
     _tables(page, situation, outcome, curve)
 
 
@@ -101,7 +129,12 @@ def _controls(page: LeverPage, situation: Situation) -> dict[str, Any]:
 
 
 def _figures(
-    page: LeverPage, situation: Situation, outcome: Outcome, curve: pd.DataFrame, setting: dict[str, Any]
+    page: LeverPage,
+    situation: Situation,
+    outcome: Outcome,
+    curve: pd.DataFrame,
+    setting: dict[str, Any],
+    known: tuple[float, str] | None,
 ) -> None:
     replayed, step = outcome.waterfall, outcome.waterfall.steps[0]
     here = curve[curve["value"] == setting[page.main(situation).name]]
@@ -120,14 +153,19 @@ def _figures(
     if _acts_on_calls(curve):
         figures.append(draw.Metric(page.changed, formatting.count(round(changed)), help="In the period, not per month"))
     words = page.quality(situation, outcome.lever, setting)
+    if known:
+        risk, words = known
     draw.metric_row(
         [*figures, draw.Metric(page.risk, "not known" if risk is None else formatting.share(risk), help=words)]
     )
 
 
-def _notes(page: LeverPage, situation: Situation, outcome: Outcome, setting: dict[str, Any]) -> None:
+def _notes(
+    page: LeverPage, situation: Situation, outcome: Outcome, setting: dict[str, Any], known: tuple[float, str] | None
+) -> None:
     """Risk, assumptions and what is left out, in sentences."""
-    st.markdown(f"**{draw.plain(page.risk)}.** {draw.plain(page.quality(situation, outcome.lever, setting))}")
+    words = known[1] if known else page.quality(situation, outcome.lever, setting)
+    st.markdown(f"**{draw.plain(page.risk)}.** {draw.plain(words)}")
     sentences = list(dict.fromkeys([*outcome.lever.assumptions(), *outcome.waterfall.notes]))
     with st.container(gap="xsmall"):
         st.markdown("**What is assumed, and left out**")
