@@ -96,7 +96,7 @@ class ModelRouting:
         scored = np.isfinite(scores)
         priced, code = situation.with_model(self.to)
         weak = scored & (scores < self.threshold)
-        after = priced.change(weak, model=code, **self._tokens(situation.workload))
+        after = priced.change(weak, model=code, **self.tokens_after(situation.workload))
         workload, before = after.workload, situation.workload
         if self.retries or self.escalation:
             second = self.retries * _known(workload.cost) + self.escalation * _known(before.cost)
@@ -157,7 +157,8 @@ class ModelRouting:
             found = expected_work(workload, may)
         return np.where(may & np.isfinite(found), found, np.nan)
 
-    def _tokens(self, workload: Workload) -> dict[str, Any]:
+    def tokens_after(self, workload: Workload) -> dict[str, Any]:
+        """Token counts that change when calls go to the target, by column, one per call of the workload; empty: they stay."""
         new: dict[str, Any] = {}
         if self.tokenizer_ratio != 1:
             new |= {name: getattr(workload, name) * self.tokenizer_ratio for name in INPUT_COLUMNS}
