@@ -25,7 +25,7 @@ from warehouse.errors import StoreError
 from warehouse.filing import META, Filing, load_column, money_columns
 from warehouse.intake import Extraction
 from warehouse.load_report import LoadReport, Progress
-from warehouse.parts import partition_expression
+from warehouse.parts import PIECES, partition_expression
 from warehouse.price_books import shipped_prices
 from warehouse.pricing import price_staged_calls
 from warehouse.restating import create_new_restatements, restate_month
@@ -40,7 +40,7 @@ class Loading:
     """One load: takes extractions, decides what they replace, writes and publishes. Holds the store's write lock.
 
     `on_overlap` is what to do with a file that covers a period already loaded: "ask" compares lines (see warehouse.parts), "replace" lets it
-    replace the whole period, "add" counts it in addition. A person's own data never lie beside the demo company's: the first load of
+    replace the whole period, "add" counts it in addition, "pieces" lets it replace its own earlier version only. A person's own data never lie beside the demo company's: the first load of
     real files (`demo` false) into a demo store starts from nothing, `replaces_demo` then says so.
     """
 
@@ -89,7 +89,7 @@ class Loading:
         stored = any(row[0] for row in rows)
         replaced = any(row[1] and not row[0] for row in rows)
         refused = any(row[2] for row in rows)
-        if not (stored or replaced) or refused or (replaced and self.on_overlap == "replace"):
+        if not (stored or replaced) or refused or (replaced and self.on_overlap in ("replace", PIECES)):
             return None
         return "already loaded" if stored else "already loaded, and since replaced by a newer version of its period"
 

@@ -9,8 +9,10 @@ Row keys in billing exports are not keys, so rows are never matched one by one. 
 * every line is there already, within a part that covers more: **nothing new**;
 * anything between is **ambiguous** and refused in words, since either guess could make the total wrong.
 
-A manifest's delivery settles the matter without comparing. So parts may arrive in any order, in one command or in several, and a
-reload changes nothing.
+A manifest's delivery settles the matter without comparing. So do *pieces*: a source that is read bit by bit (a table that only grows, an
+account's invoices month by month) names its files `<family>@<piece>.<suffix>`; with `PIECES` a file replaces the present one of its own name
+and adds to the others of its family, while parts of other origin are compared as above. So parts may arrive in any order, in one command
+or in several, and a reload changes nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ from warehouse.schema import Table
 MOSTLY = 0.5
 SAME_FACTS = 0.9
 HARDLY = 0.05
+
+PIECES = "pieces"
+"""The way of loading (`on_overlap`) in which files of one family add up and each replaces only its own earlier version."""
 
 
 class Relation(Enum):
@@ -139,6 +144,12 @@ def _siblings(left: str, right: str) -> bool:
 
     dated = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}(?=(\.[A-Za-z0-9]+)*$)")
     return left != right and stem(left) == stem(right) and not dated.search(left)
+
+
+def of_one_family(left: str, right: str) -> bool:
+    """Whether two file names are pieces of one source: `gcp-prod@2026-03-05.jsonl.gz` and `gcp-prod@2026-03-06.jsonl.gz`."""
+    family, at, _piece = left.partition("@")
+    return bool(family and at) and right.partition("@")[:2] == (family, at)
 
 
 def describe(partition: str, new: Part, present: Part) -> str:

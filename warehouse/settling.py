@@ -6,7 +6,7 @@ from typing import Any
 
 from warehouse.filing import Filing, load_column
 from warehouse.load_report import LoadReport
-from warehouse.parts import Part, Relation, describe, fingerprint, partition_expression, relate
+from warehouse.parts import PIECES, Part, Relation, describe, fingerprint, of_one_family, partition_expression, relate
 from warehouse.schema import Table
 from warehouse.staging import Staging
 
@@ -104,6 +104,9 @@ class Settling:
             return Relation.FURTHER_PART
         if of_this_load and new.delivery is not None and new.delivery == part.delivery:
             return Relation.FURTHER_PART
+        if self.on_overlap == PIECES and of_one_family(new.file, part.file):
+            is_newer = new.file == part.file and not of_this_load
+            return Relation.NEWER_VERSION if is_newer else Relation.FURTHER_PART
         if not of_this_load and new.delivery is not None:
             return Relation.NEWER_VERSION
         if not of_this_load and self.on_overlap == "replace":

@@ -105,14 +105,15 @@ class Batch:
     """Files that were fetched and are to be loaded together, and the position once they are.
 
     `kind` is that of the files (None: by content). `delivery`: the files replace what was loaded under the same name before. `on_overlap`
-    as in `warehouse.loading.Loading`. A batch without files only moves the position.
+    as in `warehouse.loading.Loading`; with "pieces" the files are named by `connectors.live.pieces`. A batch without files only moves the
+    position.
     """
 
     paths: Sequence[Path]
     position: Position
     kind: str | None = None
     delivery: str | None = None
-    on_overlap: Literal["ask", "replace", "add"] = "ask"
+    on_overlap: Literal["ask", "replace", "add", "pieces"] = "ask"
     what: str = ""
     notes: Sequence[str] = field(default=())
 
