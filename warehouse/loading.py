@@ -40,8 +40,9 @@ class Loading:
     """One load: takes extractions, decides what they replace, writes and publishes. Holds the store's write lock.
 
     `on_overlap` is what to do with a file that covers a period already loaded: "ask" compares lines (see warehouse.parts), "replace" lets it
-    replace the whole period, "add" counts it in addition, "pieces" lets it replace its own earlier version only. A person's own data never lie beside the demo company's: the first load of
-    real files (`demo` false) into a demo store starts from nothing, `replaces_demo` then says so.
+    replace the whole period, "add" counts it in addition, "pieces" lets it replace its own earlier version only. A person's own data never
+    lie beside the demo company's: the first load of real files (`demo` false) into a demo store starts from nothing, `replaces_demo` then
+    says so.
     """
 
     def __init__(
