@@ -18,6 +18,7 @@ from types import TracebackType
 import duckdb
 import pyarrow as pa
 
+from warehouse.audit import note_load
 from warehouse.call_filing import CallFiling
 from warehouse.categories import category_expression
 from warehouse.configuration import Configuration
@@ -135,7 +136,8 @@ class Loading:
         if self.replaces_demo and not any(report.rows_kept for report in reports):
             return reports
         self._write_meta(reports, files)
-        self.writer.publish(list(files.values()), rollup_key(self.configuration), self.demo)
+        snapshot = self.writer.publish(list(files.values()), rollup_key(self.configuration), self.demo)
+        note_load(self.store.path, snapshot.snapshot_id, reports)
         self.progress("published", 1.0)
         return reports
 
@@ -153,6 +155,8 @@ class Loading:
     def _stage_prices(self) -> None:
         """Put every price that may be used into the table `all_prices`: shipped books and loaded ones, old and new."""
         names = ", ".join(TABLES["prices"].names)
+        if "prices" in {table.name for table in self.staging.tables()}:
+            self.staging.gather("prices")
         shipped = shipped_prices(self.configuration)
         self.connection.register("shipped_arrow", shipped)
         self.connection.execute(TABLES["prices"].ddl("all_prices"))

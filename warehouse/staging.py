@@ -1,4 +1,8 @@
-"""Staging: canonical rows of the files of one load, gathered in a scratch database before anything is stored."""
+"""Staging: canonical rows of the files of one load, gathered in a scratch database before anything is stored.
+
+Each extraction makes a table of its own, and `complete` gathers them with one statement per canonical table: appending every file to one growing
+table took five times as long per call (4.0 against 0.9 µs, one core, a million calls in 90 files).
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,13 @@ from warehouse.errors import InputError
 from warehouse.filing import path_text
 from warehouse.intake import Extraction, Reject
 from warehouse.schema import CALLS, CHARGES, TABLES, Table
+from warehouse.table import Column
 
 REJECT_DETAILS_KEPT = 10_000
 """Rejected rows of one file beyond this many are counted but not listed."""
+
+PIECES_AT_ONCE = 200
+"""So many tables are gathered by one statement: planning grows faster than their number."""
 
 
 @dataclass
@@ -39,14 +47,14 @@ class Staging:
 
     def __init__(self, folder: Path, memory_limit: str = "4GB") -> None:
         self.folder = folder
-        self.connection = duckdb.connect(str(folder / "staging.duckdb"))
+        self.connection = duckdb.connect(":memory:")
         self.connection.execute("SET TimeZone = 'UTC'")
         self.connection.execute("SET enable_progress_bar = false")
         self.connection.execute(f"SET memory_limit = '{memory_limit}'")
         self.connection.execute(f"SET temp_directory = '{path_text(folder / 'spill')}'")
         self.connection.execute("SET preserve_insertion_order = true")
         self.files: list[StagedFile] = []
-        self._tables: set[str] = set()
+        self._pieces: dict[str, list[str]] = {}
 
     def close(self) -> None:
         """Release the scratch database."""
@@ -58,7 +66,7 @@ class Staging:
 
     def tables(self) -> list[Table]:
         """Canonical tables that have staged rows, in the schema's order."""
-        return [table for table in TABLES.values() if table.name in self._tables]
+        return [table for table in TABLES.values() if table.name in self._pieces]
 
     def add(self, extraction: Extraction) -> StagedFile:
         """Take over one file's rows; nothing is stored yet.
@@ -77,62 +85,58 @@ class Staging:
             extraction.delivery,
         )
         try:
-            self.connection.execute("BEGIN")
-            self._take(table, extraction.query, staged)
-            source = "x_Source" if table.name == "charges" else "source"
-            if source in table.names and table.name not in ("prices", "fx_rates"):
-                self.connection.execute(
-                    f"UPDATE {self.name(table.name)} SET {source} = ? WHERE {source} IS NULL AND _part = {part}",
-                    [extraction.source],
-                )
-            self.connection.execute("COMMIT")
+            piece = self._take(table, extraction, staged)
         except duckdb.Error as error:
-            self.connection.execute("ROLLBACK")
             raise InputError(f"cannot be read: {_first_line(error)}", file=extraction.file) from error
-        self._tables.add(table.name)
+        pieces = self._pieces.setdefault(table.name, [])
+        pieces.append(piece)
+        if len(pieces) >= PIECES_AT_ONCE:
+            self._gather(table.name, piece := f"gathered_{table.name}_{part}")
+            self._pieces[table.name] = [piece]
         staged.rejects = [*extraction.rejects, *staged.rejects]
         staged.rejected += len(extraction.rejects)
         staged.rows_read = extraction.rows_read
         self.files.append(staged)
         return staged
 
-    def _take(self, table: Table, query: str, staged: StagedFile) -> None:
-        """Run an extraction's query once, keep its good rows, list the bad ones."""
-        probe = self.connection.execute(f"SELECT * FROM ({query}) LIMIT 0").description or []
-        present = {column[0] for column in probe}
+    def _take(self, table: Table, extraction: Extraction, staged: StagedFile) -> str:
+        """Run an extraction's query once, keep its good rows in a table of their own, list the bad ones; answers with the table's name."""
+        present = {column[0] for column in self.connection.execute(f"DESCRIBE {extraction.query}").fetchall()}
         values = ", ".join(
-            f'CAST({f"{chr(34)}{column.name}{chr(34)}" if column.name in present else "NULL"} AS {column.type}) AS "{column.name}"'
-            for column in table.columns
+            f'{_value(table, column, present, extraction.source)} AS "{column.name}"' for column in table.columns
         )
         judged = "_reason" in present
-        judgement = (", _row" if "_row" in present else ", NULL::BIGINT AS _row") + (
-            ", _column, _reason" if judged else ", NULL::VARCHAR AS _column, NULL::VARCHAR AS _reason"
-        )
-        self.connection.execute(
-            f"CREATE TABLE extracted AS SELECT {values}, {staged.part}::INTEGER AS _part{judgement} FROM ({query})"
-        )
-        if table.month_column:
+        column, reason = ("_column", "_reason") if judged else ("NULL::VARCHAR", "NULL::VARCHAR")
+        if table.month_column and table.month_column in present:
             # A row without its time belongs to no month file and would vanish without a word.
-            self.connection.execute(
-                f"""UPDATE extracted SET _column = '{table.month_column}', _reason = 'has no time; give one, or leave the row out'
-                    WHERE _reason IS NULL AND "{table.month_column}" IS NULL"""
-            )
-        count = self.connection.execute("SELECT count(*) FROM extracted WHERE _reason IS NOT NULL").fetchone()
-        staged.rejected = count[0] if count else 0
-        rows = self.connection.execute(
-            "SELECT _row, _column, _reason FROM extracted WHERE _reason IS NOT NULL ORDER BY _row LIMIT ?",
-            [REJECT_DETAILS_KEPT],
-        ).fetchall()
-        staged.rejects = [Reject(*row) for row in rows]
+            timeless = f'{reason} IS NULL AND "{table.month_column}" IS NULL'
+            column = f"CASE WHEN {timeless} THEN '{table.month_column}' ELSE {column} END"
+            reason = f"CASE WHEN {timeless} THEN 'has no time; give one, or leave the row out' ELSE {reason} END"
+        row = "_row" if "_row" in present else "NULL::BIGINT"
+        piece = f"extracted_{staged.part}"
+        self.connection.execute(
+            f"""CREATE TABLE {piece} AS SELECT {values}, {staged.part}::INTEGER AS _part, {row} AS _row,
+                       {column} AS _column, {reason} AS _reason FROM ({extraction.query})"""
+        )
+        ((staged.rejected,),) = self.connection.execute(f"SELECT count(_reason) FROM {piece}").fetchall()
         if staged.rejected:
-            self.connection.execute("DELETE FROM extracted WHERE _reason IS NOT NULL")
-        for name in ("_column", "_reason"):
-            self.connection.execute(f"ALTER TABLE extracted DROP COLUMN {name}")
-        if table.name in self._tables:
-            self.connection.execute(f"INSERT INTO {self.name(table.name)} BY NAME SELECT * FROM extracted")
-            self.connection.execute("DROP TABLE extracted")
-        else:
-            self.connection.execute(f"ALTER TABLE extracted RENAME TO {self.name(table.name)}")
+            rows = self.connection.execute(
+                f"SELECT _row, _column, _reason FROM {piece} WHERE _reason IS NOT NULL ORDER BY _row LIMIT ?",
+                [REJECT_DETAILS_KEPT],
+            ).fetchall()
+            staged.rejects = [Reject(*row) for row in rows]
+        return piece
+
+    def _gather(self, table: str, into: str) -> None:
+        """Put the good rows of all pieces of a table into one, in the order in which they were read."""
+        pieces = self._pieces[table]
+        names = ", ".join(f'"{name}"' for name in TABLES[table].names)
+        selects = (
+            f"SELECT {names}, _part, _row, _column, _reason FROM {piece} WHERE _reason IS NULL" for piece in pieces
+        )
+        self.connection.execute(f"CREATE TABLE {into} AS {' UNION ALL '.join(selects)}")
+        for piece in pieces:
+            self.connection.execute(f"DROP TABLE {piece}")
 
     def refuse(self, file: str, kind: str, checksum: str, reason: str) -> None:
         """Record a file that cannot be used at all."""
@@ -143,12 +147,31 @@ class Staging:
         if parts:
             self.connection.execute(f"DELETE FROM {self.name(table)} WHERE _part IN ({', '.join(map(str, parts))})")
 
+    def gather(self, table: str) -> None:
+        """Make the staging table of a canonical table from what was added to it."""
+        self._gather(table, self.name(table))
+        for name in ("_column", "_reason"):
+            self.connection.execute(f"ALTER TABLE {self.name(table)} DROP COLUMN {name}")
+
     def complete(self, price: Callable[[duckdb.DuckDBPyConnection, str], None], categories: str) -> None:
-        """Add what connectors leave open: canonical models and prices of calls, the cost category of billing lines."""
-        if CALLS.name in self._tables:
+        """Gather what was added, and add what connectors leave open: canonical models and prices of calls, the cost category of billing lines."""
+        for table in self._pieces:
+            if table != "prices":
+                self.gather(table)
+        if CALLS.name in self._pieces:
             price(self.connection, self.name(CALLS.name))
-        if CHARGES.name in self._tables:
+        if CHARGES.name in self._pieces:
             self.connection.execute(f"UPDATE {self.name(CHARGES.name)} SET x_CostCategory = {categories}")
+
+
+def _value(table: Table, column: Column, present: set[str], source: str) -> str:
+    """SQL for a canonical column of an extraction: NULL where it has none, the extraction's source where the row names none."""
+    found = f'CAST("{column.name}" AS {column.type})' if column.name in present else f"CAST(NULL AS {column.type})"
+    names_source = column.name == ("x_Source" if table.name == "charges" else "source")
+    if names_source and table.name not in ("prices", "fx_rates"):
+        text = source.replace("'", "''")
+        return f"coalesce({found}, '{text}')"
+    return found
 
 
 def _first_line(error: Exception) -> str:
