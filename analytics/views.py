@@ -104,6 +104,7 @@ VIEWS: dict[str, View] = {
         View("loads", "analytics.records:loads", "every load: rows and sums, in and stored"),
         View("rejects", "analytics.records:rejects", "rejected input rows with their reasons"),
         View("restatements", "analytics.records:restatements", "past days that a later load changed"),
+        View("audit", "analytics.audit:audit", "who did what and when: loads, links, sign-ins, rules, back-ups"),
         View("prices", "analytics.records:prices", "every known price with its book, validity and source"),
     )
 }

@@ -13,12 +13,16 @@ import contextlib
 import getpass
 import hashlib
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from warehouse.errors import StoreError
+from warehouse.load_report import LoadReport
 from warehouse.state_file import StateFile
 
 LOADED = "data loaded"
@@ -124,6 +128,18 @@ class AuditLog(StateFile):
                 return int(number)
             before = digest
         return None
+
+
+def note_load(store: Path, snapshot_id: str, reports: Sequence[LoadReport]) -> None:
+    """Write down that a load published a snapshot. The load stands even if this cannot be written: it is in the table `loads` too."""
+    stored = [report for report in reports if report.rows_kept]
+    try:
+        AuditLog(store).record(
+            LOADED, snapshot_id, kinds=sorted({report.kind for report in reports}), files=len({report.file for report in reports}),
+            rows=sum(report.rows_kept for report in stored), rejected=sum(report.rows_rejected for report in reports),
+        )  # fmt: skip
+    except StoreError as error:
+        logging.getLogger("percall").warning("%s: the load was stored, and is not in the audit log", error)
 
 
 def _digest(before: str, values: tuple[Any, ...]) -> str:

@@ -106,9 +106,16 @@ class State(StateFile):
 
     def history(self, kind: str) -> list[Document]:
         """Every version of every document of a kind, in the order in which they were saved."""
+        return self._versions(" WHERE kind = ?", (kind,))
+
+    def everything(self) -> list[Document]:
+        """Every version of every document of any kind, in the order in which they were saved."""
+        return self._versions("", ())
+
+    def _versions(self, condition: str, values: tuple[str, ...]) -> list[Document]:
         rows = self.read(
-            "SELECT revision, kind, name, saved_at, author, reason, body FROM documents WHERE kind = ? ORDER BY revision",
-            (kind,),
+            f"SELECT revision, kind, name, saved_at, author, reason, body FROM documents{condition} ORDER BY revision",
+            values,
         )
         return [
             Document(
