@@ -6,8 +6,8 @@ One bad file never keeps the others out: it is recorded with its reason, the res
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,27 @@ NOTE = "note"
 """Status of a report that is no file's fate but a sentence to be read (`message`)."""
 
 
+@dataclass(frozen=True)
+class Offered:
+    """A file that is to be loaded: its kind (None: found from its content) and the delivery that it is part of (None: of none).
+
+    `problem`: why it is not to be read at all; it is then recorded as refused.
+    """
+
+    path: Path
+    kind: str | None = None
+    delivery: str | None = None
+    problem: str | None = None
+
+
+class _BrokenDelivery(Exception):  # noqa: N818 - found while loading, and mended by leaving the delivery out
+    """A file of a delivery cannot be read: for each such delivery, the name of the file."""
+
+    def __init__(self, files: Mapping[str | None, str]) -> None:
+        super().__init__()
+        self.files = files
+
+
 def load_paths(
     store: Store,
     configuration: Configuration,
@@ -48,29 +69,86 @@ def load_paths(
         connector_for(kind)
     found, missing = _find(paths)
     chosen, left_out = select_current(found)
+    offered = [Offered(path, kind, delivery) for path, delivery in chosen]
+    reports = load_files(store, configuration, offered, on_overlap, progress)
+    return [*reports, *missing, *(LoadReport("", None, note, NOTE, message=note) for note in left_out)]
+
+
+def load_files(
+    store: Store,
+    configuration: Configuration,
+    files: Sequence[Offered],
+    on_overlap: str = "ask",
+    progress: Progress | None = None,
+) -> list[LoadReport]:
+    """Load exactly these files as one snapshot, whatever manifests lie beside them.
+
+    A delivery is taken whole or not at all: when one of its files cannot be read all of them are refused, and the period keeps what it
+    had. Reports, notes and StoreError are those of `load_paths`.
+    """
+    try:
+        return _load(store, configuration, files, on_overlap, progress)
+    except _BrokenDelivery as broken:
+        left = [
+            file
+            if file.delivery not in broken.files or file.path.name == broken.files[file.delivery]
+            else replace(
+                file,
+                problem=f"{file.path.name}: not loaded, because {broken.files[file.delivery]} of the same delivery cannot be read; "
+                "its period keeps what it had",
+            )
+            for file in files
+        ]
+    return _load(store, configuration, left, on_overlap, progress)
+
+
+def _load(
+    store: Store,
+    configuration: Configuration,
+    files: Sequence[Offered],
+    on_overlap: str,
+    progress: Progress | None,
+) -> list[LoadReport]:
     report = progress or (lambda _message, _share: None)
     unchanged: list[LoadReport] = []
     notes: list[str] = []
     with Loading(store, configuration, on_overlap=on_overlap, progress=lambda m, s: report(m, 0.5 + s / 2)) as loading:
-        readable: list[tuple[Path, str | None, str]] = []
-        for path, delivery in chosen:
+        readable: list[tuple[Offered, str]] = []
+        for file in files:
+            name = file.path.name
             try:
-                readable.append((path, delivery, checksum(_nameable(path))))
+                if file.problem:
+                    raise InputError(file.problem)
+                readable.append((file, checksum(_nameable(file.path))))
             except (InputError, OSError) as error:
-                loading.refuse(_shown(path.name), kind or "unknown", "", _reason(error, path.name))
-        skipped = _known(loading, readable, on_overlap)
-        for position, (path, delivery, digest) in enumerate(readable):
+                loading.refuse(_shown(name), file.kind or "unknown", "", _reason(error, name))
+        skipped = _known(loading, [(file.path, file.delivery, digest) for file, digest in readable], on_overlap)
+        for position, (file, digest) in enumerate(readable):
+            path = file.path
             report(f"reading {path.name}", 0.5 * position / max(1, len(readable)))
-            refused = any(file.checksum == digest and file.message for file in loading.staging.files)
+            refused = any(staged.checksum == digest and staged.message for staged in loading.staging.files)
             if (reason := skipped.get(path)) and not refused:
-                unchanged.append(LoadReport(kind or "", None, path.name, "unchanged", message=reason, checksum=digest))
+                unchanged.append(
+                    LoadReport(file.kind or "", None, path.name, "unchanged", message=reason, checksum=digest)
+                )
                 continue
-            notes += _stage(loading, path, delivery, kind, digest, configuration)
+            notes += _stage(loading, path, file.delivery, file.kind, digest, configuration)
+        _refuse_broken_deliveries(files, {staged.file for staged in loading.staging.files if staged.message})
         reports = loading.commit() if loading.has_files else []
         if loading.replaces_demo and any(report.rows_kept for report in reports):
             notes.append("The demo company made room for your data.")
-    told = [LoadReport("", None, note, NOTE, message=note) for note in (*left_out, *notes)]
-    return [*reports, *unchanged, *missing, *told]
+    return [*reports, *unchanged, *(LoadReport("", None, note, NOTE, message=note) for note in notes)]
+
+
+def _refuse_broken_deliveries(files: Sequence[Offered], refused: set[str]) -> None:
+    """Raises _BrokenDelivery when a delivery has files that cannot be read beside files that would be loaded."""
+    bad = {
+        file.delivery: _shown(file.path.name) for file in files if file.delivery and _shown(file.path.name) in refused
+    }
+    whole = {file.delivery for file in files if _shown(file.path.name) not in refused and file.problem is None}
+    broken = {delivery: name for delivery, name in bad.items() if delivery in whole}
+    if broken:
+        raise _BrokenDelivery(broken)
 
 
 def _known(loading: Loading, files: Sequence[tuple[Path, str | None, str]], on_overlap: str) -> dict[Path, str]:
