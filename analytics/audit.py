@@ -13,8 +13,8 @@ COLUMNS = ("at", "who", "action", "subject", "detail", "address")
 
 
 def audit(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:  # noqa: ARG001 - every view takes filters
-    """Every entry, the newest first: at (UTC), who, action, subject (a link's id, a snapshot, a rule's name), detail, address (of the network, where a
-    request came from one).
+    """Every entry, the newest first: at (UTC), who, action, subject (a link's id, a snapshot, a rule's name), detail, address (of the network,
+    where a request came from one).
 
     Entries of the audit log (`warehouse.audit`) and versions of documents (rules, plans, notes: `warehouse.state`, whose reason is the detail).
     The period does not apply, and neither do the rules' revisions: the log is of today, whatever snapshot is looked at.
