@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from analytics.filters import Filters
@@ -19,7 +21,7 @@ def audit(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:  # noqa: ARG0
     Entries of the audit log (`warehouse.audit`) and versions of documents (rules, plans, notes: `warehouse.state`, whose reason is the detail).
     The period does not apply, and neither do the rules' revisions: the log is of today, whatever snapshot is looked at.
     """
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "at": entry.at,
             "who": entry.who,

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from analytics.conversions import note
 from analytics.freshness import late_sources
-from pages import _data, _filters, _gate, _people, _periods, _states
+from pages import _data, _filters, _gate, _people, _periods, _share, _states
 from pages._people import Person
 from pages._registry import PageEntry
 from pages._text import plain
@@ -54,6 +54,8 @@ def run(registry: Sequence[PageEntry]) -> None:
     with _states.guard():
         if not _prepare(entry, banner):
             return
+        if _data.has_data():
+            _share.control(entry.url_path)
         with _states.guard():
             chosen.run()
         if _data.has_data():

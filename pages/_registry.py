@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from warehouse.people import VIEWER
+from warehouse.people import ADMIN, VIEWER
 
 Phase = Literal["Inform", "Optimize", "Operate"]
 
@@ -202,5 +202,14 @@ REGISTRY: tuple[PageEntry, ...] = (
         "How fresh and complete are the data, what was rejected, and how do I add files?",
         needs_data=False,
     ),
+    _page(
+        "Operate",
+        "Shared links",
+        "share",
+        "shared_links",
+        "Who can see which figures by a link, until when, and were they opened?",
+        role=ADMIN,
+    ),
+    _page("Operate", "Audit", "policy", "audit", "Who did what and when?", role=ADMIN),
 )
 """All pages. The first is the one that opens at the bare address, which is its only one: Streamlit ignores its `url_path`."""
