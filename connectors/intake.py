@@ -46,9 +46,9 @@ class Offered:
 class _BrokenDelivery(Exception):  # noqa: N818 - found while loading, and mended by leaving the delivery out
     """A file of a delivery cannot be read: for each such delivery, the name of the file."""
 
-    def __init__(self, files: Mapping[str | None, str]) -> None:
+    def __init__(self, files: dict[str, str]) -> None:
         super().__init__()
-        self.files = files
+        self.files: dict[str | None, str] = {**files}
 
 
 def load_paths(

@@ -106,7 +106,10 @@ class Batch:
 
     `kind` is that of the files (None: by content). `delivery`: the files replace what was loaded under the same name before. `on_overlap`
     as in `warehouse.loading.Loading`; with "pieces" the files are named by `connectors.live.pieces`. A batch without files only moves the
-    position.
+    position. `what` names it for people, `notes` are sentences that they should read.
+
+    `together`: the source does not rely on this batch being loaded before it is asked for the next one; several such batches may be loaded as
+    one snapshot, and their positions are saved with the last of them.
     """
 
     paths: Sequence[Path]
@@ -116,6 +119,7 @@ class Batch:
     on_overlap: Literal["ask", "replace", "add", "pieces"] = "ask"
     what: str = ""
     notes: Sequence[str] = field(default=())
+    together: bool = False
 
 
 class LiveSource(Protocol):
@@ -137,7 +141,8 @@ class LiveSource(Protocol):
     def pull(
         self, settings: SourceSettings, position: Position, window: Window, folder: Path, progress: Progress
     ) -> Iterator[Batch]:
-        """Fetches what is new into files below `folder`. Each batch is loaded before the next is asked for; the folder is the batch's own.
+        """Fetches what is new into files below `folder`. Each batch is loaded before the next is asked for (unless it is `together`); its files
+        are taken away then.
 
-        Raises SourceError when the source cannot be read; the batches before it stay loaded.
+        Raises SourceError when the source cannot be read; the batches before it stay loaded. `progress` may raise to stop the sync: let it.
         """
