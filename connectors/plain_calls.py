@@ -168,7 +168,11 @@ def _labels(columns: Columns) -> str:
     entries = ", ".join(f"{{'k': {sql_text(name)}, 'v': {columns.text(name)}}}" for name in _others(columns))
     own = "MAP {}::MAP(VARCHAR, VARCHAR)"
     if columns.find("labels"):
-        own = f"coalesce(TRY_CAST(TRY_CAST({columns.text('labels')} AS JSON) AS MAP(VARCHAR, VARCHAR)), {own})"
+        read = (
+            columns.typed("map", "labels")
+            or f"TRY_CAST(TRY_CAST({columns.text('labels')} AS JSON) AS MAP(VARCHAR, VARCHAR))"
+        )
+        own = f"coalesce({read}, {own})"
     if not entries:
         return own
     filtered = f"list_filter([{entries}], lambda e: e.v IS NOT NULL AND length(e.v) <= 1000)"

@@ -33,6 +33,16 @@ class Field:
         """All names that a file may use; one that starts with an underscore is our own."""
         return self.synonyms if self.name.startswith("_") else (self.name, *self.synonyms)
 
+    def is_typed(self, columns: Columns) -> bool:
+        """Whether the file stores the value in the type that it is read as, so that it is either given or not, never unreadable."""
+        if self.type == "double" and not self.lenient:
+            return False  # a number may be NaN: what is refused for it is shown as it was written
+        return columns.typed({"open_time": "time"}.get(self.type, self.type), *self.names) is not None
+
+    def shown(self, columns: Columns) -> str:
+        """SQL of what the file says here, for a sentence."""
+        return f"CAST({quote_identifier(self.name)} AS VARCHAR)" if self.is_typed(columns) else f"_text_{self.name}"
+
     def value(self, columns: Columns, configuration: Configuration) -> str:
         """SQL of the value read."""
         text = columns.text(*self.names)
@@ -48,7 +58,7 @@ class Field:
             "time": lambda: columns.time(*self.names),
             "open_time": lambda: columns.time(*self.names),
             "day": lambda: columns.day(configuration.reporting_time_zone, *self.names),
-            "list": lambda: f"TRY_CAST({text} AS UBIGINT[])",
+            "list": lambda: columns.typed("list", *self.names) or f"TRY_CAST({text} AS UBIGINT[])",
         }
         return readers[self.type]()
 
@@ -76,12 +86,13 @@ class Fault:
 
 
 def parsed_fields(columns: Columns, fields: Sequence[Field], configuration: Configuration) -> dict[str, str]:
-    """SQL of every field's value, and of its text under `_text_<name>`."""
+    """SQL of every field's value, and of its text under `_text_<name>` where it is read from text."""
     values: dict[str, str] = {}
     for field in fields:
         value = field.value(columns, configuration)
         values[field.name] = value if field.default is None else _with_default(columns, field, value)
-        values[f"_text_{field.name}"] = columns.text(*field.names)
+        if not field.is_typed(columns):
+            values[f"_text_{field.name}"] = columns.text(*field.names)
     return values
 
 
@@ -93,10 +104,12 @@ def field_faults(columns: Columns, fields: Sequence[Field]) -> list[tuple[str, s
     """What rejects a row because a field misses, cannot be read or cannot be true; for `first_fault`."""
     faults = []
     for field in fields:
-        shown, text = columns.find(*field.names) or field.names[0], f"_text_{field.name}"
+        shown, text, typed = columns.find(*field.names) or field.names[0], field.shown(columns), field.is_typed(columns)
         if field.required:
-            faults.append((f"{text} IS NULL", shown, f"{field.names[0]} is missing; every row needs it"))
-        if field.type in _EXAMPLES and not field.lenient:
+            faults.append(
+                (f"{field.name if typed else text} IS NULL", shown, f"{field.names[0]} is missing; every row needs it")
+            )
+        if field.type in _EXAMPLES and not field.lenient and not typed:
             reason = f"{{}} cannot be read; {_EXAMPLES[field.type]}"
             faults.append((unreadable(text, field.name), f"{shown}|{text}", reason))
         if field.type in ("time", "day"):
@@ -111,7 +124,8 @@ def named_faults(columns: Columns, fields: Sequence[Field], faults: Sequence[Fau
     named = []
     for fault in faults:
         names = by_name[fault.column].names
-        named.append((fault.condition, f"{columns.find(*names) or names[0]}|_text_{fault.column}", fault.reason))
+        shown = by_name[fault.column].shown(columns)
+        named.append((fault.condition, f"{columns.find(*names) or names[0]}|{shown}", fault.reason))
     return named
 
 
@@ -139,12 +153,14 @@ def lenient_warnings(
 ) -> list[str]:
     """Sentences that count the values which cannot be read and stay unknown."""
     found = [(field, columns.find(*field.names)) for field in fields if field.lenient]
-    present = [(field, name) for field, name in found if name]
+    present = [
+        (field, name) for field, name in found if name and (field.type == "double" or not field.is_typed(columns))
+    ]
     if not present:
         return []
     counts = ", ".join(
-        f"count(*) FILTER ({unreadable(columns.text(*field.names), field.value(columns, configuration))})"
-        for field, _ in present
+        f"count(*) FILTER ({unreadable(_given(columns, field, name), field.value(columns, configuration))})"
+        for field, name in present
     )
     (row,) = connection.execute(f"SELECT {counts} FROM {columns.source}").fetchall()
     return [
@@ -152,3 +168,8 @@ def lenient_warnings(
         for (_, name), count in zip(present, row, strict=True)
         if count
     ]
+
+
+def _given(columns: Columns, field: Field, name: str) -> str:
+    """SQL that is NULL where nothing is written."""
+    return quote_identifier(name) if field.is_typed(columns) else columns.text(*field.names)

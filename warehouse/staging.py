@@ -54,7 +54,8 @@ class Staging:
         self.connection.execute(f"SET temp_directory = '{path_text(folder / 'spill')}'")
         self.connection.execute("SET preserve_insertion_order = true")
         self.files: list[StagedFile] = []
-        self._pieces: dict[str, list[str]] = {}
+        self._pieces: dict[str, dict[str, str]] = {}
+        """Per canonical table, the tables that its files were read into, with the SELECT of the good rows of each."""
 
     def close(self) -> None:
         """Release the scratch database."""
@@ -88,11 +89,11 @@ class Staging:
             piece = self._take(table, extraction, staged)
         except duckdb.Error as error:
             raise InputError(f"cannot be read: {_first_line(error)}", file=extraction.file) from error
-        pieces = self._pieces.setdefault(table.name, [])
-        pieces.append(piece)
+        pieces = self._pieces.setdefault(table.name, {})
+        pieces[f"extracted_{part}"] = piece
         if len(pieces) >= PIECES_AT_ONCE:
-            self._gather(table.name, piece := f"gathered_{table.name}_{part}")
-            self._pieces[table.name] = [piece]
+            self._gather(table.name, gathered := f"gathered_{part}")
+            self._pieces[table.name] = {gathered: f"SELECT * FROM {gathered}"}
         staged.rejects = [*extraction.rejects, *staged.rejects]
         staged.rejected += len(extraction.rejects)
         staged.rows_read = extraction.rows_read
@@ -100,41 +101,33 @@ class Staging:
         return staged
 
     def _take(self, table: Table, extraction: Extraction, staged: StagedFile) -> str:
-        """Run an extraction's query once, keep its good rows in a table of their own, list the bad ones; answers with the table's name."""
-        present = {column[0] for column in self.connection.execute(f"DESCRIBE {extraction.query}").fetchall()}
-        values = ", ".join(
-            f'{_value(table, column, present, extraction.source)} AS "{column.name}"' for column in table.columns
-        )
-        judged = "_reason" in present
-        column, reason = ("_column", "_reason") if judged else ("NULL::VARCHAR", "NULL::VARCHAR")
+        """Run an extraction's query once into a table of its own and list its bad rows; answers with the SELECT of the good ones."""
+        piece = f"extracted_{staged.part}"
+        self.connection.execute(f"CREATE TABLE {piece} AS {extraction.query}")
+        present = {row[0] for row in self.connection.execute(f"DESCRIBE {piece}").fetchall()}
+        column, reason = ("_column", "_reason") if "_reason" in present else ("NULL::VARCHAR", "NULL::VARCHAR")
         if table.month_column and table.month_column in present:
             # A row without its time belongs to no month file and would vanish without a word.
             timeless = f'{reason} IS NULL AND "{table.month_column}" IS NULL'
             column = f"CASE WHEN {timeless} THEN '{table.month_column}' ELSE {column} END"
             reason = f"CASE WHEN {timeless} THEN 'has no time; give one, or leave the row out' ELSE {reason} END"
         row = "_row" if "_row" in present else "NULL::BIGINT"
-        piece = f"extracted_{staged.part}"
-        self.connection.execute(
-            f"""CREATE TABLE {piece} AS SELECT {values}, {staged.part}::INTEGER AS _part, {row} AS _row,
-                       {column} AS _column, {reason} AS _reason FROM ({extraction.query})"""
-        )
-        ((staged.rejected,),) = self.connection.execute(f"SELECT count(_reason) FROM {piece}").fetchall()
+        ((staged.rejected,),) = self.connection.execute(f"SELECT count({reason}) FROM {piece}").fetchall()
         if staged.rejected:
             rows = self.connection.execute(
-                f"SELECT _row, _column, _reason FROM {piece} WHERE _reason IS NOT NULL ORDER BY _row LIMIT ?",
+                f"SELECT {row}, {column}, {reason} AS reason FROM {piece} WHERE reason IS NOT NULL ORDER BY 1 LIMIT ?",
                 [REJECT_DETAILS_KEPT],
             ).fetchall()
             staged.rejects = [Reject(*row) for row in rows]
-        return piece
+        values = ", ".join(
+            f'{_value(table, column, present, extraction.source)} AS "{column.name}"' for column in table.columns
+        )
+        return f"SELECT {values}, {staged.part}::INTEGER AS _part, {row} AS _row FROM {piece} WHERE ({reason}) IS NULL"
 
     def _gather(self, table: str, into: str) -> None:
         """Put the good rows of all pieces of a table into one, in the order in which they were read."""
         pieces = self._pieces[table]
-        names = ", ".join(f'"{name}"' for name in TABLES[table].names)
-        selects = (
-            f"SELECT {names}, _part, _row, _column, _reason FROM {piece} WHERE _reason IS NULL" for piece in pieces
-        )
-        self.connection.execute(f"CREATE TABLE {into} AS {' UNION ALL '.join(selects)}")
+        self.connection.execute(f"CREATE TABLE {into} AS {' UNION ALL '.join(pieces.values())}")
         for piece in pieces:
             self.connection.execute(f"DROP TABLE {piece}")
 
@@ -150,8 +143,6 @@ class Staging:
     def gather(self, table: str) -> None:
         """Make the staging table of a canonical table from what was added to it."""
         self._gather(table, self.name(table))
-        for name in ("_column", "_reason"):
-            self.connection.execute(f"ALTER TABLE {self.name(table)} DROP COLUMN {name}")
 
     def complete(self, price: Callable[[duckdb.DuckDBPyConnection, str], None], categories: str) -> None:
         """Gather what was added, and add what connectors leave open: canonical models and prices of calls, the cost category of billing lines."""
