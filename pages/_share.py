@@ -13,10 +13,13 @@ from analytics.snapshot_report import Answer, Report
 from analytics.snapshot_report_html import page as html_page
 from analytics.snapshot_report_views import SHAREABLE, report, report_of
 from pages import _states
-from pages._data import answer, store_path, warehouse
+from pages._data import store_path, warehouse
 from pages._filters import current
 from pages._people import ADMIN, ANALYST, may, require
+from warehouse.reader import Warehouse
 from warehouse.share_records import DEFAULT_DAYS, LEAST_PASSCODE, Shares
+
+Build = Callable[[Warehouse, Filters], Report]
 
 LIVES = {"1 day": 1, "7 days": 7, "14 days": DEFAULT_DAYS, "30 days": 30, "90 days": 90}
 _MADE = "_share_made"
@@ -26,16 +29,16 @@ def control(view: str) -> None:
     """In the sidebar, for a page that can be shared and a person who may: see `offer`."""
     if view in SHAREABLE and may(ANALYST):
         with st.sidebar:
-            offer(view, lambda filters: answer(report, view, filters))
+            offer(view, lambda opened, filters: report(opened, view, filters))
 
 
 def offer_answer(view: str, title: str, build: Callable[[], Answer]) -> None:
     """For a page whose answer is worked out in the session (a plan): shares what `build` gives."""
     if may(ANALYST):
-        offer(view, lambda filters: report_of(warehouse(), view, filters, build()), title)
+        offer(view, lambda opened, filters: report_of(opened, view, filters, build()), title)
 
 
-def offer(view: str, build: Callable[[Filters], Report], title: str = "Share this page") -> None:
+def offer(view: str, build: Build, title: str = "Share this page") -> None:
     """The button and what it opens: how long, which passcode, the link once it is made; and the report as a file."""
     with st.popover(title, icon=":material/share:", key=f"share_{view}"), _states.guard():
         filters = current()
@@ -49,7 +52,7 @@ def offer(view: str, build: Callable[[Filters], Report], title: str = "Share thi
                 help=f"At least {LEAST_PASSCODE} characters. Send it another way than the link.",
             )  # fmt: skip
             if st.button("Make a link", type="primary", icon=":material/link:", key=f"share_{view}_make"):
-                _make(view, build(filters), filters, LIVES[str(lives)], passcode or None)
+                _make(view, build(warehouse(), filters), filters, LIVES[str(lives)], passcode or None)
             _show_made(view)
         _file(view, build, filters)
 
@@ -78,10 +81,12 @@ def _show_made(view: str) -> None:
     )
 
 
-def _file(view: str, build: Callable[[Filters], Report], filters: Filters) -> None:
+def _file(view: str, build: Build, filters: Filters) -> None:
+    # Written when it is asked for, outside of the session: with what the session looks at now.
+    opened = warehouse()
     name = f"{view}-{filters.start}-{filters.end}.html"
     st.download_button(
-        "As a file", data=lambda: html_page(build(filters)).encode(), file_name=name, mime="text/html", key=f"share_{view}_file",
+        "As a file", data=lambda: html_page(build(opened, filters)).encode(), file_name=name, mime="text/html", key=f"share_{view}_file",
         icon=":material/download:", on_click="ignore", help="One HTML file that needs neither network nor sign-in: whoever has it can read it.",
     )  # fmt: skip
 
