@@ -100,5 +100,5 @@ def read_judgements(path: Path | str) -> Judgements:
         weak[first].to_numpy(dtype=np.float64),
         rejected=len(bad),
         repeated=int((usable & ~first).sum()),
-        reject=f"row {int(bad[0]) + 1} has no {by} or no {what}" if len(bad) else None,
+        reject=f"row {int(bad[0]) + 1} lacks a {by}, or {what}" if len(bad) else None,
     )

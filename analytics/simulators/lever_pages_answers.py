@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-import numpy as np
-
 from analytics import formatting
 from analytics.simulators.lever import Lever
 from analytics.simulators.lever_page import (
@@ -29,6 +27,8 @@ from analytics.simulators.lever_page import (
 from analytics.simulators.routing import ModelRouting
 from analytics.simulators.semantic_cache import THRESHOLDS, SemanticCache
 from analytics.simulators.situation import Situation
+from analytics.simulators.slider import kept
+from analytics.simulators.target_models import cheaper_models, models_in_use
 
 NO_CACHE = "No cache"
 LIVES: Mapping[str, float] = {
@@ -41,28 +41,15 @@ SCOPES: Mapping[str, str] = {"Users of one project": "tenant", "Each user alone"
 # Model routing
 
 
-def targets(situation: Situation) -> tuple[str, ...]:
-    """Models that answer calls of this period at a cost, as provider/model, the cheapest per call first."""
-    workload = situation.workload
-    answers = workload.active & ~workload.is_embedding & (workload.output_tokens > 0)
-    spent, calls = workload.spent(), np.bincount(workload.model[answers], minlength=len(workload.models))
-    sums = np.bincount(workload.model[answers], weights=spent[answers], minlength=len(workload.models))
-    found = [
-        (sums[code] / calls[code], f"{provider}/{model}" if provider else str(model))
-        for code, (provider, model) in enumerate(workload.models)
-        if model and calls[code] and sums[code] > 0
-    ]
-    return tuple(name for _, name in sorted(found))
-
-
 def _routing_controls(situation: Situation) -> tuple[Control, ...]:
-    models = targets(situation)
+    models = models_in_use(situation)
     default = models[0] if len(models) > 1 else None
     return (
         Control("share", "Easy calls that go to the target", "steps", "50%", "Share of the calls that may be routed, the easiest first: by their "
                 "logged complexity where calls carry one, else by the work that is expected of them.", tuple(SHARES), main=True),
-        Control("to", "Target model", "choice", default, "A model of this period, or any other that a price book knows: type provider/model.",
-                models, open=True),
+        Control("to", "Target model", "choice", default, "A model of this period, a cheaper one of the same providers, or any "
+                "other that a price book knows: type provider/model.",
+                (*models, *kept(situation, "cheaper models", (), lambda: cheaper_models(situation))), open=True),
         features_control(situation),
         Control("escalation", "Asked of today's model as well", "number", 5.0, "Routed calls whose weak answer does not do.", high=100, unit="%"),
         Control("retries", "Asked of the target twice", "number", 0.0, "Routed calls that the target must answer again.", high=100, unit="%"),

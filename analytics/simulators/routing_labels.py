@@ -266,8 +266,8 @@ def _judged_calls(lever: ModelRouting, situation: Situation, labels: Sequence[La
     strong_cost, weak_cost = workload.cost[at], after.cost[at]
     is_known = bool(np.isfinite(strong_cost).all() and np.isfinite(weak_cost).all())
     sample = LabelledSample(
-        np.array([labels[place].strong for place in there]),
-        np.array([labels[place].weak for place in there]),
+        np.array([labels[place].strong for place in there.tolist()]),
+        np.array([labels[place].weak for place in there.tolist()]),
         strong_cost if is_known else None,
         weak_cost if is_known else None,
     )

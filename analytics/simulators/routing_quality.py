@@ -192,7 +192,7 @@ def apgr_interval(
         gap = gains[:, -1:]
         with np.errstate(divide="ignore", invalid="ignore"):
             pgr = np.hstack([zero, gains]) / gap
-        area = np.trapezoid(pgr, np.hstack([zero, shares]), axis=1)
+            area = np.trapezoid(pgr, np.hstack([zero, shares]), axis=1)
         found.append(area[gap[:, 0] > 0])
     areas = np.concatenate(found)
     if not len(areas):
