@@ -41,6 +41,10 @@ def simulate(
     where: Annotated[list[str] | None, typer.Option(help="dimension=value; repeatable.")] = None,
     basis: Annotated[str, typer.Option(help="billed, effective or list.")] = "effective",
     score: Annotated[str, typer.Option(help="routing: length or embedding.")] = "length",
+    strong: Annotated[
+        str | None, typer.Option(help="routing: today's model, or its price (2.5/10: USD per 1M tokens in/out).")
+    ] = None,
+    weak: Annotated[str | None, typer.Option(help="routing: the target model, or its price.")] = None,
     threshold: Annotated[float, typer.Option(help="semantic-cache: least similarity of a hit.")] = 0.92,
     normalize: Annotated[str, typer.Option(help="semantic-cache: raw, punctuation or stopwords.")] = "punctuation",
     ttl: Annotated[
@@ -63,7 +67,7 @@ def simulate(
     if form not in FORMATS:
         raise InputError(f"unknown format {form!r}: choose {', '.join(FORMATS)}")
     replays: dict[str, Callable[[Path], dict[str, Any]]] = {
-        "routing": lambda file: _routing(file, score),
+        "routing": lambda file: _routing(file, score, context.obj, strong, weak),
         "semantic-cache": lambda file: _semantic_cache(file, threshold, normalize, _life(ttl), capacity),
         "prompt-cache": lambda file: _prompt_cache(file, _life(ttl), min_tokens, write, read),
     }
@@ -95,10 +99,17 @@ def _life(ttl: str | None) -> float | None:
         raise InputError(f"--ttl {ttl!r} is neither a number of seconds nor forever") from None
 
 
-def _routing(file: Path, score: str) -> dict[str, Any]:
+def _routing(file: Path, score: str, settings: Context, strong: str | None, weak: str | None) -> dict[str, Any]:
     from analytics.simulators.files_routing import simulate_routing_file
+    from analytics.simulators.price_words import Price, price_in_words
 
-    return simulate_routing_file(file, score)
+    def price_of(words: str) -> Price:
+        return price_in_words(words, settings.configuration)
+
+    prices = {
+        name: price_of(words) for name, words in (("strong_price", strong), ("weak_price", weak)) if words is not None
+    }
+    return simulate_routing_file(file, score, **prices, price_of=price_of)
 
 
 def _semantic_cache(
@@ -132,7 +143,9 @@ def _print(result: dict[str, Any], form: str) -> None:
         sys.stdout.write(json.dumps(result) + "\n")
         return
     for name, value in result.items():
-        if name != "curve":
+        if name.startswith("cpt") and isinstance(value, float):
+            sys.stdout.write(f"{name:22} {value:.2%}\n")
+        elif name != "curve":
             sys.stdout.write(f"{name:22} {json.dumps(value) if isinstance(value, dict | list) else value}\n")
 
 

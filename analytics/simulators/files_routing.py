@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from analytics.simulators.complexity import cross_fitted_scores
 from analytics.simulators.embedders import DEFAULT, load_embedder
 from analytics.simulators.labelled_file import numbers, read_labelled
+from analytics.simulators.price_words import Price
 from analytics.simulators.routing_quality import (
     LabelledSample,
     QualityCurve,
@@ -29,7 +31,6 @@ TOKEN_COLUMNS = {
 }
 """Optional columns, and the names under which they are found."""
 
-Price = tuple[float, float]
 FEW = 300
 """Below so many prompts the interval is wide: the result says so."""
 
@@ -40,13 +41,15 @@ def simulate_routing_file(
     *,
     strong_price: Price | None = None,
     weak_price: Price | None = None,
+    price_of: Callable[[str], Price] | None = None,
     embedder: str = DEFAULT,
     draws: int = 1000,
 ) -> dict[str, Any]:
     """What a router would have done to quality (and cost) on the prompts of the file.
 
     Columns: prompt, strong_correct, weak_correct (0 and 1, or a quality as a number); optional prompt_tokens, strong_out_tokens, weak_out_tokens (a
-    suffix _cl100k is fine). Prices are USD per 1,000,000 input and output tokens. score "length": characters of the prompt, longer goes to
+    suffix _cl100k is fine), strong_model and weak_model (one name each; `price_of` gives its price where none is given). Prices are USD per
+    1,000,000 input and output tokens. score "length": characters of the prompt, longer goes to
     the strong model. "embedding": nearness to prompts that the weak model failed minus nearness to those that it answered, each half of the file
     scored by centroids of the other half.
 
@@ -68,6 +71,8 @@ def simulate_routing_file(
     keep = (table["prompt"].str.strip() != "") & strong.notna() & weak.notna()
     if not keep.any():
         raise InputError("no row has a prompt and both strong_correct and weak_correct as numbers", file=str(path))
+    strong_price = strong_price or _price_of_column(table[keep], "strong_model", price_of)
+    weak_price = weak_price or _price_of_column(table[keep], "weak_model", price_of)
     costs = _costs(table[keep], strong_price, weak_price)
     sample = LabelledSample(strong[keep].to_numpy(), weak[keep].to_numpy(), *costs)
     prompts = table.loc[keep, "prompt"].tolist()
@@ -92,7 +97,7 @@ def simulate_routing_file(
         },
         "costs": _cost_figures(curve, sample),
         "curve": curve.points(),
-        "notes": _notes(sample, interval),
+        "notes": _notes(sample, interval) + _cost_notes(sample, strong_price, weak_price),
     }
 
 
@@ -103,6 +108,16 @@ def prompt_lengths(prompts: list[str]) -> NDArray[np.float64]:
 
 def _figures(curve: QualityCurve) -> dict[str, Any]:
     return {"apgr": curve.apgr, "cpt50": curve.cpt(0.5), "cpt80": curve.cpt(0.8)}
+
+
+def _price_of_column(table: pd.DataFrame, column: str, price_of: Callable[[str], Price] | None) -> Price | None:
+    """The price of the one model that the column names; None where there is no such column."""
+    if price_of is None or column not in table.columns:
+        return None
+    names = sorted(set(table[column].str.strip()) - {""})
+    if len(names) > 1:
+        raise InputError(f"{column} names {len(names)} models ({', '.join(names[:3])}): one router has one of them")
+    return price_of(names[0]) if names else None
 
 
 def _costs(
@@ -135,6 +150,15 @@ def _cost_figures(curve: QualityCurve, sample: LabelledSample) -> dict[str, Any]
         "aiq": curve.aiq,
         "hull": [{"cost": one, "quality": other} for one, other in zip(cost.tolist(), quality.tolist(), strict=True)],
     }
+
+
+def _cost_notes(sample: LabelledSample, strong_price: Price | None, weak_price: Price | None) -> list[str]:
+    """Why costs are not known, where a price says that somebody wants them."""
+    if sample.strong_cost is not None or (strong_price is None and weak_price is None):
+        return []
+    if strong_price is None or weak_price is None:
+        return ["Costs need the prices of both models."]
+    return [f"Costs need the token counts of every prompt: the columns {', '.join(TOKEN_COLUMNS)}."]
 
 
 def _notes(sample: LabelledSample, interval: tuple[float, float] | None) -> list[str]:
