@@ -6,7 +6,7 @@ One bad file never keeps the others out: it is recorded with its reason, the res
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class _BrokenDelivery(Exception):  # noqa: N818 - found while loading, and mende
 
     def __init__(self, files: dict[str, str]) -> None:
         super().__init__()
-        self.files: dict[str | None, str] = {**files}
+        self.files: dict[str | None, str] = dict(files.items())
 
 
 def load_paths(

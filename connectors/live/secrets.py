@@ -38,6 +38,10 @@ class Secrets:
         self._used[variable] = found
         return found
 
+    def hide(self, name: str, value: str) -> None:
+        """Mask a further value, which a service gave for a while, as `<name>`."""
+        self._used[name] = value
+
     def masked(self, text: str) -> str:
         """The text without the value of any secret that was read."""
         for variable, value in sorted(self._used.items(), key=lambda item: -len(item[1])):
