@@ -50,11 +50,13 @@ def main() -> None:
         backup_command,
         check_tags_command,
         demo_command,
+        doctor_command,
         export_command,
         load_command,
         serve_command,
         share_command,
         simulate_command,
+        sync_command,
     )
 
     if not app.registered_commands:
@@ -62,6 +64,8 @@ def main() -> None:
             demo_command,
             serve_command,
             load_command,
+            sync_command,
+            doctor_command,
             export_command,
             simulate_command,
             check_tags_command,

@@ -1,0 +1,200 @@
+"""What `percall doctor` looks at, each as a list of findings: configuration, store, live sources, their freshness, and prices."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from analytics.frames import rows_of
+from analytics.freshness import GRACE_DAYS, freshness, lag_days, late_sources
+from connectors.live.registry import live_source
+from connectors.live.settings import Misconfigured
+from connectors.live.source import Finding, SourceSettings
+from connectors.live.sync_records import FAILED, FINE, INCOMPLETE, INTERRUPTED, STOPPED, SyncRecords
+from warehouse.configuration import Configuration
+from warehouse.errors import PercallError
+from warehouse.reader import Warehouse, open_current
+from warehouse.store import Store
+
+LITTLE_SPACE = 2 * 2**30
+NO_SPACE = 2**28
+"""Bytes: a load writes the months that it touches anew before it lets go of the old ones."""
+
+PRICED_DAYS = 30
+"""Days up to the newest call whose prices are looked at."""
+
+MODELS_TOLD = 5
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finding and the part of the installation that it is about: configuration, store, source, freshness or prices."""
+
+    section: str
+    finding: Finding
+
+
+def configuration_findings(
+    configuration: Configuration, broken: Sequence[Misconfigured], usable: int
+) -> Iterator[Found]:
+    """Whether percall.toml is there and its sources can be used."""
+    place = str(configuration.path) if configuration.path else "percall.toml"
+    if configuration.path is None:
+        yield _found("configuration", "fine", place, "there is none: every setting has its default")
+    elif not broken:
+        yield _found("configuration", "fine", place, f"{usable} live sources" if usable != 1 else "1 live source")
+    for section in broken:
+        yield _found("configuration", "problem", section.name, section.message, "correct the section in percall.toml")
+
+
+def store_findings(store: Store) -> Iterator[Found]:
+    """Whether the store can be read and written, and has room."""
+    place = str(store.path)
+    try:
+        snapshot = store.current()
+        SyncRecords(store.path).latest()
+    except PercallError as error:
+        yield _found("store", "problem", place, str(error))
+        return
+    if snapshot is None:
+        yield _found(
+            "store", "warning", place, "nothing was ever loaded", "run percall sync, percall load PATH or percall demo"
+        )
+    else:
+        missing = [file.name for file in snapshot.files if not (store.facts / file.name).exists()]
+        if missing:
+            yield _found(
+                "store", "problem", place, f"{len(missing)} of its files are missing, the first is {missing[0]}",
+                "restore the folder from a back-up, or load the files into a new store",
+            )  # fmt: skip
+        size = sum(file.bytes for file in snapshot.files)
+        kind = "the demo company" if snapshot.demo else "your data"
+        yield _found(
+            "store",
+            "fine",
+            place,
+            f"{kind}, {snapshot.snapshot_id}, {size / 1e6:,.0f} MB in {len(snapshot.files)} files",
+        )
+    yield from _room(store)
+
+
+def _room(store: Store) -> Iterator[Found]:
+    place = next(path for path in (store.path, *store.path.resolve().parents) if path.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        yield _found(
+            "store", "problem", str(place), f"cannot be written ({error.strerror})", f"give the user {os.getuid()} the right to write there"
+        )  # fmt: skip
+    free = shutil.disk_usage(place).free
+    level = "problem" if free < NO_SPACE else "warning" if free < LITTLE_SPACE else "fine"
+    remedy = "" if level == "fine" else "free some space, or move the store to another disk (--store PATH)"
+    yield _found("store", level, f"disk of {place}", f"{free / 1e9:,.1f} GB free", remedy)
+
+
+def source_findings(settings: SourceSettings, records: SyncRecords) -> Iterator[Found]:
+    """What a source itself answers, and how its last sync ended."""
+    name = settings.name
+    try:
+        for one in live_source(settings.kind).check(settings):
+            masked = settings.secrets.masked
+            yield Found(
+                "source", Finding(one.level, f"{name}: {masked(one.subject)}", masked(one.message), masked(one.remedy))
+            )
+    except PercallError as error:
+        yield _found("source", "problem", name, settings.secrets.masked(str(error)))
+    except Exception as error:
+        # The others must be looked at whatever this one's library raises.
+        text = settings.secrets.masked(" ".join(str(error).split())[:300])
+        yield _found(
+            "source", "problem", name, f"unexpected {type(error).__name__}: {text}", "please report this as a defect"
+        )
+    try:
+        run = records.latest().get(name)
+    except PercallError:
+        return  # told with the store
+    if run is None:
+        yield _found("source", "warning", f"{name}: last sync", "was never synced", f"run percall sync {name}")
+        return
+    when = f"{run.ended_at or run.started_at:%Y-%m-%d %H:%M} UTC"
+    told = f": {run.message}" if run.message else ""
+    level = {FINE: "fine", FAILED: "problem", INCOMPLETE: "warning", INTERRUPTED: "warning", STOPPED: "warning"}.get(
+        run.state, "fine"
+    )
+    remedy = "" if level == "fine" else f"mend what it names, then run percall sync {name}"
+    yield _found(
+        "source", level, f"{name}: last sync", f"{run.state} at {when}, {run.rows_kept:,} rows stored{told}", remedy
+    )
+
+
+def freshness_findings(store: Store, configuration: Configuration) -> Iterator[Found]:
+    """Whether the newest day of every source is as young as its usual lag allows."""
+    warehouse = _opened(store, configuration)
+    if warehouse is None or warehouse.is_empty:
+        return
+    from operations.filter_options import chosen_filters
+
+    today = datetime.now(UTC).astimezone(configuration.zone).date()
+    late = dict(late_sources(warehouse, today))
+    for row in freshness(warehouse, chosen_filters(warehouse, None, None, [], "effective", "day")).to_dict("records"):
+        source, lag = str(row["source"]), lag_days(configuration, str(row["source"]))
+        said = f"{row['table']} to {row['last_day']}, usual lag {lag} days"
+        if source in late:
+            yield _found(
+                "freshness", "problem", source, f"{said}: nothing newer came for {GRACE_DAYS} days beyond that",
+                "sync or load it; where the lag is longer, say so in usual_lag_days",
+            )  # fmt: skip
+        else:
+            yield _found("freshness", "fine", source, said)
+
+
+def price_findings(store: Store, configuration: Configuration) -> Iterator[Found]:
+    """Which models of the newest days have no price, so that their calls cost nothing that is known."""
+    warehouse = _opened(store, configuration)
+    span = warehouse.span() if warehouse is not None and not warehouse.is_empty else None
+    if warehouse is None or span is None:
+        return
+    calls = warehouse.table("calls")
+    since = datetime.combine(span[1] - timedelta(days=PRICED_DAYS), datetime.min.time())
+    recent = calls.filter(calls.started_at >= since)
+    grouped = recent.group_by(["provider", "model_raw"]).agg(
+        calls=recent.count(), unpriced=(recent.cost.isnull() & recent.output_tokens.notnull()).sum()
+    )
+    rows = rows_of(warehouse, grouped)
+    total, unpriced = sum(row["calls"] for row in rows), sum(int(row["unpriced"] or 0) for row in rows)
+    if not total:
+        return
+    without = sorted((row for row in rows if row["unpriced"]), key=lambda row: -int(row["unpriced"]))
+    if not without:
+        yield _found(
+            "prices",
+            "fine",
+            "prices",
+            f"every call with tokens of the last {PRICED_DAYS} days has a price ({total:,} calls)",
+        )
+        return
+    named = ", ".join(
+        f"{row['provider']}/{row['model_raw']} ({int(row['unpriced']):,} calls)" for row in without[:MODELS_TOLD]
+    )
+    more = f" and {len(without) - MODELS_TOLD} more" if len(without) > MODELS_TOLD else ""
+    yield _found(
+        "prices", "problem", "prices", f"{unpriced:,} of {total:,} calls of the last {PRICED_DAYS} days have no price: {named}{more}",
+        "load a price list (percall load prices FILE), or name a canonical model in data/model_aliases.toml",
+    )  # fmt: skip
+
+
+def _opened(store: Store, configuration: Configuration) -> Warehouse | None:
+    try:
+        return open_current(Path(store.path), configuration)
+    except PercallError:
+        return None  # told with the store
+
+
+def _found(section: str, level: str, subject: str, message: str, remedy: str = "") -> Found:
+    return Found(section, Finding(level, subject, message, remedy))  # type: ignore[arg-type]
