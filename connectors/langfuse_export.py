@@ -6,6 +6,8 @@ says the same as what it wraps and is left out (`connectors.nested_calls`). Plai
 The export writes a row on the edge of two windows into both files, so ids decide what is new. `latency` and `time_to_first_token` are
 seconds, but milliseconds for older integrations: the file's own times decide. Missing texts are empty. `total_cost` is 0 where Langfuse
 knew no price.
+
+Rows with `context_only` (written by `connectors.live.langfuse`) are no calls of this file: they only show which others are wrappers.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ CALL_TYPES = ("GENERATION", "EMBEDDING")
 _COLUMNS = (
     "id", "trace_id", "start_time", "end_time", "completion_start_time", "parent_observation_id", "type", "level", "environment",
     "user_id", "session_id", "metadata", "provided_model_name", "model_parameters", "usage_details", "cost_details", "total_cost",
-    "prompt_name", "prompt_version", "latency", "time_to_first_token", "tags", "trace_name", "input",
+    "prompt_name", "prompt_version", "latency", "time_to_first_token", "tags", "trace_name", "input", "context_only",
 )  # fmt: skip
 
 _METADATA = {
@@ -105,12 +107,14 @@ def extract(
     connection: duckdb.DuckDBPyConnection, file: SourceFile, configuration: Configuration
 ) -> Iterable[Extraction]:
     """The calls among the observations (table `calls`), or the scores with a number (table `scores`)."""
-    counted = connection.execute(f"SELECT count(*) FROM {scan(file)}").fetchone()
     if _is_scores(file) and not _is_observations(file):
+        own = f"SELECT count(*) FROM {scan(file)}"
         table, query = "scores", _scores(fields(connection, file, _SCORE_PATHS))
     else:
         rows = fields(connection, file, {name: f"/{name}" for name in _COLUMNS})
+        own = f"SELECT count(*) FROM ({rows}) WHERE context_only IS DISTINCT FROM 'true'"
         table, query = "calls", canonical_calls(_evidence(_calls_only(rows)), configuration, _NAMES)
+    counted = connection.execute(own).fetchone()
     yield Extraction(
         KIND,
         table,
@@ -143,7 +147,8 @@ def _calls_only(rows: str) -> str:
             FROM (SELECT latency, {seconds} AS duration FROM observations) WHERE duration > 0.02
         )
         SELECT *, (SELECT milliseconds_per_latency FROM unit) AS milliseconds_per_latency
-        FROM ({calls_of_their_own("SELECT * FROM observations")})"""
+        FROM ({calls_of_their_own("SELECT * FROM observations")})
+        WHERE context_only IS DISTINCT FROM 'true'"""
 
 
 def _evidence(rows: str) -> str:
