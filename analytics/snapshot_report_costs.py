@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 
@@ -12,6 +13,7 @@ from analytics.cost_kinds import FEATURE, NOT_TRACED, SHARED
 from analytics.costs import costs
 from analytics.features import features, headline
 from analytics.filters import UNTAGGED, Filters
+from analytics.frames import frame_of
 from analytics.models import headline as models_headline
 from analytics.models import models
 from analytics.overview import by_month, overview
@@ -84,7 +86,7 @@ def overview_answer(warehouse: Warehouse, filters: Filters, smallest: int) -> An
     )
     tables, notes = [], []
     for by in ("category", "feature"):
-        frame = changes(warehouse, filters, by)
+        frame = changes(warehouse, filters, by) if found.previous_total is not None else _parts(warehouse, filters, by)
         if by == "feature":
             frame, said = protect(
                 warehouse, filters, frame.rename(columns={"name": "feature"}), ("feature",), ("cost", "previous_cost", "difference"), smallest
@@ -102,6 +104,18 @@ def overview_answer(warehouse: Warehouse, filters: Filters, smallest: int) -> An
     # The sentence about the dearest feature is left out where a feature had to be.
     text = found.headline.split("; ")[0] if notes else found.headline
     return Answer("Overview", text, currency, tuple(figures), tuple(charts), tuple(tables), tuple(notes))
+
+
+def _parts(warehouse: Warehouse, filters: Filters, by: str) -> pd.DataFrame:
+    """The period's cost by category or feature, the dearest first, in the columns of `changes`, where nothing was before to compare with."""
+    sums: dict[str | None, Decimal | None] = {}
+    for name_of, cost in costs(warehouse, filters, (by,))[[by, "cost"]].itertuples(index=False):
+        key = None if name_of is None or pd.isna(name_of) else str(name_of)
+        known = sums.get(key)
+        sums[key] = known if cost is None or pd.isna(cost) else (known or Decimal(0)) + cost
+    rows: list[dict[str, Any]] = [{"name": key, "cost": cost} for key, cost in sums.items()]
+    rows.sort(key=lambda row: (row["cost"] is None, -(row["cost"] or Decimal(0)), row["name"] or ""))
+    return frame_of(rows, ("name", "kind", "previous_cost", "cost", "difference", "change", "currency"))
 
 
 def features_answer(warehouse: Warehouse, filters: Filters, smallest: int) -> Answer:

@@ -120,10 +120,10 @@ def test_whatever_opens_nothing_gets_the_same_answer(store: Path, links: SharedL
         connection.execute("UPDATE shares SET expires_at = '2026-01-01T00:00:00' WHERE share_id = ?", (late,))
     small_store.build(tmp_path / "other", months=("2026-05",))
     _theirs, foreign = shared(tmp_path / "other")
-    asked = [
-        f"{path}/extra/by-category.csv", f"{path[:-1]}{'A' if path[-1] != 'A' else 'B'}", f"{path}/features.csv", f"{path}/../features.csv", f"{path}/by-category.json",
-        f"{path}/users.csv", revoked, f"{revoked}/by-category.csv", expired, foreign, "/share/", "/share", "/share/guess",
-    ]  # fmt: skip
+    other_files = ("features.csv", "../features.csv", "by-category.json", "users.csv", "extra/by-category.csv")
+    asked = [f"{path}/{file}" for file in other_files]
+    asked += [f"{path[:-1]}{'A' if path[-1] != 'A' else 'B'}", revoked, f"{revoked}/by-category.csv", expired, foreign]
+    asked += ["/share/", "/share", "/share/guess"]
     answers = [client(links, f"192.0.2.{at}").get(one) for at, one in enumerate(asked)]
     assert {answer.status_code for answer in answers} == {404}
     assert len({answer.content for answer in answers}) == 1
