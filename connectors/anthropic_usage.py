@@ -135,6 +135,7 @@ def _cost(
             start=start, end=end, amount=amount, list_amount=list_amount, currency=(text(record, "currency") or "USD").upper(),
             model=model_name(model), direction=direction, cache_action=action,
             processing=_processing(record), description=text(record, "description") or named, other=_other(record),
+            account=text(record, "organization_id"), account_name=text(record, "organization_name"),
             sub_account=text(record, "workspace_id", "workspace"), sub_account_name=text(record, "workspace"),
         )
     ]  # fmt: skip
@@ -144,6 +145,7 @@ def _usage(record: Record, start: datetime, end: datetime) -> list[Line]:
     model = text(record, "model", "model_version")
     line = Line(
         start=start, end=end, model=model_name(model), processing=_processing(record), description=model, other=_other(record),
+        account=text(record, "organization_id"), account_name=text(record, "organization_name"),
         sub_account=text(record, "workspace_id", "workspace"), sub_account_name=text(record, "workspace"),
     )  # fmt: skip
     lines: list[Line] = []

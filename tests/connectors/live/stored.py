@@ -22,14 +22,15 @@ from warehouse.store import Store
 
 def settings_of(kind: str, environment: Mapping[str, str] | None = None, **options: Any) -> SourceSettings:
     """The settings of one section [[source]] named `live`, as they are read from percall.toml."""
-    section = {"name": "live", "kind": kind} | options
+    section: dict[str, Any] = {"name": "live", "kind": kind} | options
     return source_settings(section, 1, Secrets(dict(environment or {}), ()), Configuration())
 
 
 def rows(store: Path, table: str) -> list[dict[str, Any]]:
-    """All rows of a canonical table."""
+    """All rows of a canonical table; None where nothing is known."""
     warehouse = open_current(store, Configuration())
-    return warehouse.frame(warehouse.table(table)).to_dict("records")
+    frame = warehouse.frame(warehouse.table(table)).astype(object)
+    return frame.where(frame.notna(), None).to_dict("records")
 
 
 def total(store: Path, table: str, column: str) -> Decimal:
