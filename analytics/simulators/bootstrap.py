@@ -10,6 +10,7 @@ It says nothing about a lever's parameters, nor about another mix of traffic tha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -47,8 +48,12 @@ class Range:
         return Range(self.point * factor, ends[0], ends[1], self.by)
 
 
+@lru_cache(maxsize=4)
 def day_weights(days: int, draws: int = DRAWS, seed: int = SEED, block: int = BLOCK) -> Floats:
-    """How often each day is in each draw [draw, day]: circular blocks of `block` days until the period is as long as it was."""
+    """How often each day is in each draw [draw, day]: circular blocks of `block` days until the period is as long as it was.
+
+    The last few are kept, and read-only: drawing them takes longer than all that is then done with them.
+    """
     if days < 1 or draws < 1:
         raise InputError("a range needs at least one day and one draw")
     random = np.random.default_rng(seed)
@@ -59,15 +64,21 @@ def day_weights(days: int, draws: int = DRAWS, seed: int = SEED, block: int = BL
     drawn = drawn.reshape(draws, -1)[:, :days]
     place = (np.arange(draws)[:, None] * days + drawn).ravel()
     counts: Floats = np.bincount(place, minlength=draws * days).reshape(draws, days).astype(np.float64)
+    counts.setflags(write=False)
     return counts
 
 
+@lru_cache(maxsize=4)
 def user_weights(users: int, draws: int = DRAWS, seed: int = SEED) -> Floats:
-    """How often each user (or group of users) is in each draw [draw, user]: as many as there were, with replacement."""
+    """How often each user (or group of users) is in each draw [draw, user]: as many as there were, with replacement.
+
+    Kept and read-only, as those of days.
+    """
     if users < 1 or draws < 1:
         raise InputError("a range needs at least one user and one draw")
     random = np.random.default_rng(seed + 1)
     counts: Floats = random.multinomial(users, np.full(users, 1 / users), draws).astype(np.float64)
+    counts.setflags(write=False)
     return counts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -13,21 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analytics.frames import frame_of
-from analytics.simulators.bootstrap import CONFIDENCE, DRAWS, SEED, Range, intervals, user_groups
+from analytics.simulators.bootstrap import CONFIDENCE, DRAWS, SEED, Range, intervals
+from analytics.simulators.breakdown import Axes, Totals, totals_of
 from analytics.simulators.evidence import changed_calls
 from analytics.simulators.lever import Lever
 from analytics.simulators.situation import Situation
 from analytics.simulators.waterfall import Step, Waterfall, cents
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """A situation's money, USD of the window, by what is resampled: by day all of it, by group of users the calls' part."""
-
-    daily: Floats
-    by_group: Floats
 
 
 def run(
@@ -42,33 +33,91 @@ def run(
     states = [situation]
     for lever in levers:
         states.append(lever.apply(states[-1]))
-    groups, number = user_groups(situation.workload.user)
-    parts = [_parts(state, groups, number) for state in states]
+    axes = Axes.of(situation)
+    totals = [today(situation), *(totals_of(state, axes) for state in states[1:])]
     alone = [states[1] if place == 0 else lever.apply(situation) for place, lever in enumerate(levers)]
-    costs, costs_alone = [_in_cents(state) for state in states], [_in_cents(state) for state in alone]
-    pairs = [*pairwise(parts), (parts[0], parts[-1])]
-    ranges = _ranges([_minus(before, after) for before, after in pairs] + [parts[-1]], draws, seed, confidence)
-    scale = situation.window.scale_to_month
-    ranges = [each.scaled(scale) for each in ranges]
-    steps = [
-        _step(lever, (states[place], states[place + 1]), _sum(costs[0]) - _sum(costs_alone[place]), ranges[place])
-        for place, lever in enumerate(levers)
+    facts = [
+        _facts(lever, states[place], states[place + 1], totals_alone.costs())
+        for place, (lever, totals_alone) in enumerate(zip(levers, alone, strict=True))
     ]
 
     def evidence(place: int, limit: int = 100) -> pd.DataFrame:
         return changed_calls(states[place].workload, states[place + 1].workload, limit)
 
+    return fall(
+        situation,
+        totals,
+        facts,
+        notes=states[-1].notes,
+        evidence=evidence,
+        draws=draws,
+        seed=seed,
+        confidence=confidence,
+    )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a step of a waterfall says beside its totals: see `Step`. alone: USD of the window by category with this lever as the only one."""
+
+    lever: Lever
+    alone: dict[str, float]
+    touched: float
+    changed: float
+    kept: int = 0
+    sampling_error: float = 0.0
+
+
+def today(situation: Situation) -> Totals:
+    """The totals of a situation, worked out once."""
+    key = ("today", situation.workload.stamp, id(situation.infrastructure))
+    # The cost lines are kept beside the value, so that their id stays their own.
+    return situation.memo.get(key, lambda: totals_of(situation, Axes.of(situation)))
+
+
+def fall(
+    situation: Situation,
+    totals: Sequence[Totals],
+    facts: Sequence[Facts],
+    *,
+    notes: tuple[str, ...],
+    evidence: Callable[..., pd.DataFrame],
+    draws: int = DRAWS,
+    seed: int = SEED,
+    confidence: float = CONFIDENCE,
+) -> Waterfall:
+    """The waterfall of states whose totals are known: today's, and those after each lever in turn."""
+    scale = situation.window.scale_to_month
+    pairs = [*pairwise(totals)]
+    if len(totals) != 2:
+        pairs.append((totals[0], totals[-1]))
+    ranges = [each.scaled(scale) for each in _ranges(pairs, totals[-1], draws, seed, confidence)]
+    costs = [_in_cents(each.costs, scale) for each in totals]
+    steps = [
+        Step(
+            lever=fact.lever,
+            costs=costs[place + 1],
+            added=_sum(costs[place]) - _sum(costs[place + 1]),
+            alone=_sum(costs[0]) - _sum(_in_cents(fact.alone, scale)),
+            added_range=ranges[place],
+            touched=fact.touched,
+            changed=fact.changed,
+            kept=fact.kept,
+            sampling_error=fact.sampling_error * scale,
+        )
+        for place, fact in enumerate(facts)
+    ]
     return Waterfall(
         base=costs[0],
         steps=tuple(steps),
         saving_range=ranges[-2],
         end_range=ranges[-1],
-        by_feature=_by_feature(states),
-        notes=states[-1].notes,
+        by_feature=_by_feature(situation, totals[0], totals[-1]),
+        notes=notes,
         confidence=confidence,
         window_days=situation.window.days,
         scale_to_month=scale,
-        unknown_calls=situation.workload.unknown_calls,
+        unknown_calls=_unknown_calls(situation),
         evidence=evidence,
     )
 
@@ -81,79 +130,79 @@ def total_saving(situation: Situation, levers: Sequence[Lever]) -> float:
     return (situation.total() - after.total()) * situation.window.scale_to_month
 
 
-def _parts(state: Situation, groups: NDArray[np.int64], number: int) -> _Parts:
-    spent = state.workload.spent()
-    daily = state.workload.by_day(spent)
-    for line in state.infrastructure.lines:
-        daily = daily + line.daily
-    by_group = np.bincount(groups + 1, weights=spent, minlength=number + 1)[1:].astype(np.float64)
-    return _Parts(daily, by_group)
+def _ranges(pairs: list[tuple[Totals, Totals]], last: Totals, draws: int, seed: int, confidence: float) -> list[Range]:
+    """The ranges of what each pair saves, and, last, of the cost at the end. Calls whose user is not known stand behind no user."""
+    parts = [(before.daily - after.daily, before.by_group - after.by_group) for before, after in pairs]
+    parts.append((last.daily, last.by_group))
+    daily = np.array([by_day for by_day, _ in parts])
+    by_user = np.array([by_group[1:] for _, by_group in parts])
+    fixed = [float(by_day.sum() - by_group[1:].sum()) for by_day, by_group in parts]
+    return intervals(daily, by_user if by_user.shape[1] else None, fixed, confidence, draws=draws, seed=seed)
 
 
-def _minus(before: _Parts, after: _Parts) -> _Parts:
-    return _Parts(before.daily - after.daily, before.by_group - after.by_group)
+def _unknown_calls(situation: Situation) -> float:
+    return situation.memo.get(("unknown calls", situation.workload.stamp), lambda: situation.workload.unknown_calls)
 
 
-def _ranges(parts: list[_Parts], draws: int, seed: int, confidence: float) -> list[Range]:
-    daily = np.array([each.daily for each in parts])
-    by_group = np.array([each.by_group for each in parts])
-    fixed = [float(each.daily.sum() - each.by_group.sum()) for each in parts]
-    return intervals(daily, by_group if by_group.shape[1] else None, fixed, confidence, draws=draws, seed=seed)
-
-
-def _in_cents(state: Situation) -> dict[str, Decimal]:
-    return {name: cents(cost) for name, cost in state.monthly().items()}
+def _in_cents(costs: dict[str, float], scale: float) -> dict[str, Decimal]:
+    return {name: cents(cost * scale) for name, cost in costs.items()}
 
 
 def _sum(costs: dict[str, Decimal]) -> Decimal:
     return sum(costs.values(), Decimal(0))
 
 
-def _step(lever: Lever, states: tuple[Situation, Situation], alone: Decimal, added_range: Range) -> Step:
-    before, after = states
+def _facts(lever: Lever, before: Situation, after: Situation, alone: dict[str, float]) -> Facts:
     old, new = before.workload, after.workload
-    costs = _in_cents(after)
     changed = new.weight[new.changed_since(old)].sum() if new is not old else 0
-    saved = old.spent() - new.spent() if new.is_sample else np.zeros(len(new))
-    return Step(
+    error = old.sampling_error(old.spent() - new.spent()) if new.is_sample else 0.0
+    return Facts(
         lever=lever,
-        costs=costs,
-        added=_sum(_in_cents(before)) - _sum(costs),
         alone=alone,
-        added_range=added_range,
         touched=float(old.weight[lever.touches(before)].sum()),
         changed=float(changed),
         kept=new.kept_calls - old.kept_calls,
-        sampling_error=old.sampling_error(saved) * before.window.scale_to_month,
+        sampling_error=error,
     )
 
 
-def _by_feature(states: list[Situation]) -> pd.DataFrame:
+def _by_feature(situation: Situation, first: Totals, last: Totals) -> pd.DataFrame:
     """Cost by feature, without and with all levers, USD per month: calls, and cost lines that are tagged with the feature.
 
     Columns: feature, kind, calls, calls_after (weighted, of the window), cost, cost_after, saving. kind: "feature", "untagged" (calls that name
     none), and, last, "shared" (cost lines that name none).
     """
-    first, last = states[0], states[-1]
-    scale = first.window.scale_to_month
-    rows: list[tuple[Any, ...]] = []
-    sums = [state.workload.by_code("feature", state.workload.spent()) for state in (first, last)]
-    counts = [
-        state.workload.by_code("feature", np.where(state.workload.active, state.workload.weight, 0.0))
-        for state in (first, last)
-    ]
+    scale = situation.window.scale_to_month
+    names: list[str | None] = [None, *situation.workload.names["feature"]]
+    called = {names[place]: place for place in np.flatnonzero(_calls_by_feature(situation))}
     tagged: list[dict[str | None, float]] = [{}, {}]
-    for found, state in zip(tagged, (first, last), strict=True):
-        for line in state.infrastructure.lines:
+    for found, totals in zip(tagged, (first, last), strict=True):
+        for line in totals.infrastructure.lines:
             found[line.feature] = found.get(line.feature, 0.0) + line.cost
-    for feature in dict.fromkeys([*sums[0], *(name for found in tagged for name in found if name)]):
-        own = [sums[i].get(feature, 0.0) + (tagged[i].get(feature, 0.0) if feature else 0.0) for i in (0, 1)]
-        rows.append((feature, "feature" if feature else "untagged", *(c.get(feature, 0.0) for c in counts), *own))
+    rows: list[tuple[Any, ...]] = []
+    for feature in dict.fromkeys([*called, *(name for found in tagged for name in found if name)]):
+        place = called.get(feature)
+        calls, own = [0.0, 0.0], [0.0, 0.0]
+        for number, totals in enumerate((first, last)):
+            if place is not None:
+                calls[number], own[number] = float(totals.feature_calls[place]), float(totals.feature_cost[place])
+            own[number] += tagged[number].get(feature, 0.0) if feature else 0.0
+        rows.append((feature, "feature" if feature else "untagged", *calls, *own))
     rows.sort(key=lambda row: -row[4])
     rows.append((None, "shared", 0.0, 0.0, *(found.get(None, 0.0) for found in tagged)))
-    names = ("feature", "kind", "calls", "calls_after", "cost", "cost_after")
-    records = [dict(zip(names, row, strict=True)) for row in rows]
+    columns = ("feature", "kind", "calls", "calls_after", "cost", "cost_after")
+    records = [dict(zip(columns, row, strict=True)) for row in rows]
     for record in records:
         record["cost"], record["cost_after"] = (cents(record[name] * scale) for name in ("cost", "cost_after"))
         record["saving"] = record["cost"] - record["cost_after"]
-    return frame_of(records, (*names, "saving"))
+    return frame_of(records, (*columns, "saving"))
+
+
+def _calls_by_feature(situation: Situation) -> NDArray[np.float64]:
+    """Number of calls held by feature, vanished ones included: what a row stands for."""
+
+    def count() -> NDArray[np.float64]:
+        axes = Axes.of(situation)
+        return axes.by_feature(np.broadcast_to(np.float64(1), len(situation.workload)))
+
+    return situation.memo.get(("calls by feature",), count)
