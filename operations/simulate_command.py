@@ -106,10 +106,8 @@ def _routing(file: Path, score: str, settings: Context, strong: str | None, weak
     def price_of(words: str) -> Price:
         return price_in_words(words, settings.configuration)
 
-    prices = {
-        name: price_of(words) for name, words in (("strong_price", strong), ("weak_price", weak)) if words is not None
-    }
-    return simulate_routing_file(file, score, **prices, price_of=price_of)
+    strong_price, weak_price = (None if words is None else price_of(words) for words in (strong, weak))
+    return simulate_routing_file(file, score, strong_price=strong_price, weak_price=weak_price, price_of=price_of)
 
 
 def _semantic_cache(

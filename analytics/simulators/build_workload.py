@@ -16,6 +16,7 @@ from analytics.feature_detail import calls_between
 from analytics.filters import Filters
 from analytics.simulators.heavy_columns import KEYS, NUMBERS, Coded, HeavyColumns, Lists
 from analytics.simulators.sampling import calibrated, plan_sample
+from analytics.simulators.stored_vectors import stored_vectors
 from analytics.simulators.window import EPOCH, Window
 from analytics.simulators.workload import CODED, Workload
 from analytics.totals import filtered_calls
@@ -229,6 +230,8 @@ class _Loader:
         self._started = started
 
     def __call__(self, name: str) -> Any:
+        if name in {"embedders", "vectors"}:
+            return stored_vectors(self._warehouse, self._calls, only_names=name == "embedders")
         calls, value = self._expression(name)
         table = self._warehouse.arrow(calls.select(started_at=calls.started_at, value=value))
         if not np.array_equal(_numbers(table, "started_at", "int64"), self._started):

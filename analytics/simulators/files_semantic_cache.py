@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from analytics.simulators.near_duplicates import FLOOR, find_neighbours, no_neig
 from analytics.simulators.text_normalisation import checked_step, normalised_texts
 from analytics.simulators.wilson import wilson
 from warehouse.errors import InputError
+
+THRESHOLDS = (0.70, 0.75, 0.80, 0.85, 0.88, 0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 1.0)
+"""Points of a curve."""
 
 
 def simulate_semantic_cache_file(
@@ -47,76 +52,133 @@ def simulate_semantic_cache_file(
         raise InputError(f"the life of an answer (ttl) must be more than 0, not {ttl:g}")
     if capacity is not None and capacity < 0:
         raise InputError(f"the capacity must not be negative, not {capacity}")
-    table = read_labelled(path, ("text",))
-    keep = table["text"].str.strip() != ""
-    clock = None
-    if "time" in table.columns:
-        clock = _microseconds(table["time"])
-        keep &= clock.notna()
-    rejected = int((~keep).sum())
-    if not keep.any():
-        raise InputError("no row of this file has a text and a time that can be read", file=str(path))
-    table = table[keep]
-    times = np.arange(len(table)) if clock is None else clock[keep].to_numpy(dtype=np.int64)
-    order = np.argsort(times, kind="stable")
-    table, times = table.iloc[order], times[order]
-    life = FOREVER if ttl is None or math.isinf(ttl) else int(ttl if clock is None else ttl * 1_000_000)
-    found = _found(table, times, threshold, normalize, life, capacity, embedder)
+    calls = _read(path)
+    life = calls.life(ttl)
+    prepared = _Prepared(calls, normalize, embedder, threshold)
     return {
-        "calls": len(table),
-        **found,
-        "rejected": rejected,
+        "calls": len(calls),
+        **prepared.found(threshold, life, capacity),
+        "rejected": calls.rejected,
         "settings": {
             "threshold": threshold,
             "normalize": normalize,
             "ttl": ttl,
-            "ttl_unit": "calls" if clock is None else "seconds",
+            "ttl_unit": "seconds" if calls.has_times else "calls",
             "capacity": capacity,
             "embedder": embedder,
         },
     }
 
 
-def _found(
-    table: pd.DataFrame,
-    times: np.ndarray,
-    threshold: float,
-    normalize: str,
-    life: int,
-    capacity: int | None,
-    embedder: str,
-) -> dict[str, Any]:
-    model = load_embedder(embedder)
-    texts = normalised_texts(table["text"].tolist(), normalize)
-    number: dict[str, int] = {}
-    codes = np.array([number.setdefault(text, len(number)) for text in texts], dtype=np.int64)
-    # A text of which nothing is left is like no other, nor like itself.
-    places = np.flatnonzero(np.array([bool(text) for text in texts]))
-    scope = pd.factorize(table["scope"])[0] if "scope" in table.columns else np.zeros(len(table), dtype=np.int64)
-    floor = min(threshold, FLOOR)
-    exact = threshold >= 1
-    neighbours = no_neighbours(len(number), floor) if exact else find_neighbours(list(number), model, floor)
-    queries = Queries(codes[places], scope[places].astype(np.int64), times[places])
-    cache = CacheReplay(queries, graph_of(queries, neighbours), ttl=life, capacity=capacity)
-    source = cache.at(2.0 if exact else threshold)
-    hit = source >= 0
-    hits, answers = places[hit], places[source[hit]]
-    labels = table["answer_id"].str.strip().to_numpy(dtype=object) if "answer_id" in table.columns else None
-    judged = np.zeros(len(hits), dtype=bool) if labels is None else (labels[hits] != "") & (labels[answers] != "")
-    false = int((judged & (labels[hits] != labels[answers])).sum()) if labels is not None else None
-    count = int(judged.sum())
-    labelled = labels is not None and bool((labels != "").any())
-    interval = wilson(false, count) if labelled and false is not None else None
-    return {
-        "hits": len(hits),
-        "hit_rate": len(hits) / len(table),
-        "exact_hits": int((codes[hits] == codes[answers]).sum()),
-        "stored": len(table) - len(hits),
-        "false_hits": false if labelled else None,
-        "judged_hits": count,
-        "false_hit_rate": false / count if labelled and count and false is not None else None,
-        "false_hit_interval": None if interval is None else list(interval),
-    }
+def semantic_cache_file_curve(
+    path: Path | str,
+    thresholds: Sequence[float] = THRESHOLDS,
+    *,
+    normalize: str = "punctuation",
+    ttl: float | None = None,
+    capacity: int | None = None,
+    embedder: str = DEFAULT,
+) -> pd.DataFrame:
+    """What a semantic cache would have answered of the prompts in the file at each threshold, rising: texts are compared once for all.
+
+    Columns: threshold, calls, hits, hit_rate, judged_hits, false_hits, false_hit_rate (of judged hits; None without), false_low and false_high (95 %,
+    Wilson). File and settings as in `simulate_semantic_cache_file`, whose figures these are. Raises InputError for thresholds outside 0.5 to 1.
+    """
+    for each in thresholds:
+        checked(each, "the threshold", 0.5, 1)
+    checked_step(normalize)
+    calls = _read(path)
+    prepared = _Prepared(calls, normalize, embedder, min(thresholds))
+    rows = []
+    for each in sorted(thresholds):
+        found = prepared.found(each, calls.life(ttl), capacity)
+        low, high = found["false_hit_interval"] or (None, None)
+        names = ("hits", "hit_rate", "judged_hits", "false_hits", "false_hit_rate")
+        row = {"threshold": each, "calls": len(calls), **{name: found[name] for name in names}}
+        rows.append(row | {"false_low": low, "false_high": high})
+    return pd.DataFrame(rows, dtype=object)
+
+
+@dataclass(frozen=True, eq=False)
+class _Calls:
+    """The calls of a file in the order of their times. rejected: rows without text or with a time that cannot be read."""
+
+    table: pd.DataFrame
+    times: np.ndarray
+    has_times: bool
+    rejected: int
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def life(self, ttl: float | None) -> int:
+        """A life in the unit of the times."""
+        if ttl is None or math.isinf(ttl):
+            return FOREVER
+        return int(ttl * 1_000_000 if self.has_times else ttl)
+
+
+def _read(path: Path | str) -> _Calls:
+    table = read_labelled(path, ("text",))
+    keep = table["text"].str.strip() != ""
+    clock = None
+    if "time" in table.columns:
+        clock = _microseconds(table["time"])
+        keep &= clock.notna()
+    if not keep.any():
+        raise InputError("no row of this file has a text and a time that can be read", file=str(path))
+    rejected = int((~keep).sum())
+    table = table[keep]
+    times = np.arange(len(table)) if clock is None else clock[keep].to_numpy(dtype=np.int64)
+    order = np.argsort(times, kind="stable")
+    return _Calls(table.iloc[order], times[order], clock is not None, rejected)
+
+
+class _Prepared:
+    """The calls' texts, compared with each other from a lowest threshold on."""
+
+    def __init__(self, calls: _Calls, normalize: str, embedder: str, lowest: float) -> None:
+        table = calls.table
+        texts = normalised_texts(table["text"].tolist(), normalize)
+        number: dict[str, int] = {}
+        self._codes = np.array([number.setdefault(text, len(number)) for text in texts], dtype=np.int64)
+        # A text of which nothing is left is like no other, nor like itself.
+        self._places = np.flatnonzero(np.array([bool(text) for text in texts]))
+        scope = pd.factorize(table["scope"])[0] if "scope" in table.columns else np.zeros(len(table), dtype=np.int64)
+        floor = min(lowest, FLOOR)
+        neighbours = (
+            no_neighbours(len(number), floor)
+            if lowest >= 1
+            else find_neighbours(list(number), load_embedder(embedder), floor)
+        )
+        places = self._places
+        self._queries = Queries(self._codes[places], scope[places].astype(np.int64), calls.times[places])
+        self._graph = graph_of(self._queries, neighbours)
+        self._size = len(table)
+        self._labels = table["answer_id"].str.strip().to_numpy(dtype=object) if "answer_id" in table.columns else None
+
+    def found(self, threshold: float, life: int, capacity: int | None) -> dict[str, Any]:
+        """The figures of one threshold."""
+        cache = CacheReplay(self._queries, self._graph, ttl=life, capacity=capacity)
+        source = cache.at(2.0 if threshold >= 1 else threshold)
+        hit = source >= 0
+        hits, answers = self._places[hit], self._places[source[hit]]
+        labels = self._labels
+        judged = np.zeros(len(hits), dtype=bool) if labels is None else (labels[hits] != "") & (labels[answers] != "")
+        false = int((judged & (labels[hits] != labels[answers])).sum()) if labels is not None else None
+        count = int(judged.sum())
+        labelled = labels is not None and bool((labels != "").any())
+        interval = wilson(false, count) if labelled and false is not None else None
+        return {
+            "hits": len(hits),
+            "hit_rate": len(hits) / self._size,
+            "exact_hits": int((self._codes[hits] == self._codes[answers]).sum()),
+            "stored": self._size - len(hits),
+            "false_hits": false if labelled else None,
+            "judged_hits": count,
+            "false_hit_rate": false / count if labelled and count and false is not None else None,
+            "false_hit_interval": None if interval is None else list(interval),
+        }
 
 
 def _microseconds(column: pd.Series) -> pd.Series:

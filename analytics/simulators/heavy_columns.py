@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics.simulators.embedding import StoredVectors
+
 NUMBERS = ("latency_ms", "time_to_first_token_ms", "max_tokens", "complexity", "is_stream", "was_cut", "converted")
 """Heavy columns of numbers, float32, NaN where not known. was_cut: 1 where the output ran into its limit (finish_reason "length")."""
 
@@ -85,6 +87,14 @@ class HeavyColumns:
     def texts(self) -> Coded:
         """The normalised prompt texts that the owner chose to keep: codes into the distinct texts."""
         return self._get("text", ("text",), lambda: Coded(np.full(self._size, -1, dtype=np.int32), ()))
+
+    def embedders(self) -> tuple[str, ...]:
+        """The ids of what made the vectors that lie beside the texts, in order."""
+        return self._get("embedders", ("embedders",), lambda: ())
+
+    def vectors(self) -> Mapping[str, StoredVectors]:
+        """The vectors that lie beside the texts, by the id of what made them; each distinct text has one at most."""
+        return self._get("vectors", ("vectors",), dict)
 
     def call_ids(self, places: NDArray[np.int64]) -> list[str | None]:
         """The ids, as the source wrote them, of the calls at these few places; None where not known."""

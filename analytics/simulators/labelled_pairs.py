@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from analytics.simulators.embedding import HASHED, Embedder, HashedCharacters
+from analytics.simulators.labelled_file import numbers, read_labelled
 from analytics.simulators.near_duplicates import pair_cosines
 from analytics.simulators.text_normalisation import normalised_texts
 from analytics.simulators.wilson import wilson
@@ -83,3 +86,48 @@ def _truth(same: Sequence[int] | NDArray[np.integer], size: int) -> NDArray[np.b
     if len(values) != size or not np.isin(values, (0, 1)).all():
         raise InputError("every pair needs a label: 1 the same, 0 not the same")
     return values.astype(bool)
+
+
+PAIR_LABELS = ("same", "label")
+"""Names of the column that says whether both texts ask the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedPairs:
+    """Pairs of texts of a file that someone judged; same: 1 or 0. rejected: rows without both texts or without a label."""
+
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+    same: NDArray[np.int64]
+    rejected: int
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def separation(self, normalize: str, embedder: Embedder | HashedCharacters) -> float | None:
+        """`separation` of the pairs after normalising; None where all have one label."""
+        if self.same.all() or not self.same.any():
+            return None
+        left, right = normalised_texts(self.left, normalize), normalised_texts(self.right, normalize)
+        return separation(pair_cosines(left, right, embedder), self.same)
+
+
+def read_pairs(path: Path | str) -> JudgedPairs:
+    """Read judged pairs: columns text_a, text_b and same (or label): 1 or 0, true or false. CSV (gz too), JSON lines or Parquet.
+
+    Raises InputError when the file cannot be read, lacks a column or has no row that can be used.
+    """
+    table = read_labelled(path, ("text_a", "text_b"))
+    name = next((each for each in PAIR_LABELS if each in table.columns), None)
+    if name is None:
+        raise InputError("a column same must say 1 or 0: whether both texts ask the same", file=str(path))
+    label = numbers(table[name])
+    keep = (table["text_a"].str.strip() != "") & (table["text_b"].str.strip() != "") & label.isin([0.0, 1.0])
+    if not keep.any():
+        raise InputError(f"no row has text_a, text_b and {name} as 1 or 0", file=str(path))
+    return JudgedPairs(
+        tuple(table.loc[keep, "text_a"]),
+        tuple(table.loc[keep, "text_b"]),
+        label[keep].to_numpy().astype(np.int64),
+        int((~keep).sum()),
+    )

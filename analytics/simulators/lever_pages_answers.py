@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import cast
 
 from analytics import formatting
+from analytics.simulators.embedders import DEFAULT
 from analytics.simulators.lever import Lever
 from analytics.simulators.lever_page import (
     NO_SAMPLES,
@@ -28,9 +29,11 @@ from analytics.simulators.routing import ModelRouting
 from analytics.simulators.semantic_cache import THRESHOLDS, SemanticCache
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import kept
+from analytics.simulators.stored_vectors import STORED
 from analytics.simulators.target_models import cheaper_models, models_in_use
 
 NO_CACHE = "No cache"
+SPELLING, STORED_WORDS = "Spelling", "Stored vectors of "
 LIVES: Mapping[str, float] = {
     "1 min": 60.0, "5 min": 300.0, "10 min": 600.0, "30 min": 1800.0, "1 h": 3600.0, "6 h": 21_600.0, "24 h": 86_400.0, "7 days": 604_800.0,
 }  # fmt: skip
@@ -109,6 +112,10 @@ def _cache_controls(situation: Situation) -> tuple[Control, ...]:
         Control("life", "Life of an answer", "choice", "24 h", "An answer is served again for so long after it was made.", tuple(LIVES)),
         Control("scope", "Answers are shared by", "choice", "Users of one project", "Answers never cross features and models.", tuple(SCOPES)),
         features_control(situation),
+        Control("by", "Compared by", "choice", SPELLING, "Spelling needs no model and misses paraphrases: a lower bound. Vectors that the log "
+        "already has "
+                "cost nothing more; thresholds belong to one embedder.", (SPELLING, *(f"{STORED_WORDS}{each}" for each in
+                situation.workload.heavy.embedders()))),
         Control("embedding", "Embedding price", "number", 0.02, "Each question is embedded to be looked up.", high=1000, step=0.01,
                 unit="USD per 1M tokens"),
         Control("fee", "Fee per look-up", "number", 0.0, "What the vector index charges.", high=1, step=0.0001, unit="USD"),
@@ -126,9 +133,16 @@ def _cache(_situation: Situation, setting: Setting) -> SemanticCache:
         ttl_seconds=number_of(setting["life"], LIVES),
         scope=SCOPES.get(setting["scope"], "tenant"),
         calls=chosen_features(setting),
+        embedder=_embedder_of(setting["by"]),
         embedding_price=setting["embedding"],
         lookup_fee=setting["fee"],
     )
+
+
+def _embedder_of(words: str) -> str:
+    """The embedder's name for the option's words."""
+    stored = words.removeprefix(STORED_WORDS)
+    return DEFAULT if stored == words else f"{STORED}:{stored}"
 
 
 def _cache_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:

@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 
 from analytics.simulators.cache_replay import FOREVER, CacheReplay, Queries, graph_of
 from analytics.simulators.embedders import DEFAULT, load_embedder
+from analytics.simulators.embedding import Embedder, HashedCharacters, StoredVectors
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.near_duplicates import FLOOR, Neighbours, find_neighbours, no_neighbours
 from analytics.simulators.situation import Situation
+from analytics.simulators.stored_vectors import chosen_vectors, is_stored, renamed
 from analytics.simulators.text_normalisation import checked_step, normalised_texts, numbers_of
 from analytics.simulators.waterfall import cents
 from analytics.simulators.wilson import wilson
@@ -206,7 +208,7 @@ class SemanticCache:
             if not (number >= 0).any():
                 raise InputError("no call of this period carries an answer_id: match by text")
         else:
-            number, neighbours, _ = self._numbered(situation)
+            number, neighbours, _, _ = self._numbered(situation)
             if not (number >= 0).any():
                 raise InputError(
                     "no call of this period has a kept text or an input hash: keep normalised texts, or log input hashes"
@@ -228,6 +230,13 @@ class SemanticCache:
             notes.append(
                 f"The {MOST_TEXTS:,} texts asked most are compared with each other; all others are found again by equal words alone."
             )
+        if is_stored(self.embedder) and self.match == "text":
+            names = workload.heavy.texts().names
+            missing = len(names) - len(set(names) & set(chosen_vectors(self.embedder, workload.heavy.vectors()).texts))
+            if missing:
+                notes.append(
+                    f"{missing:,} of {len(names):,} texts have no stored vector: they are found again by equal words alone."
+                )
         places = np.flatnonzero(known)
         queries = Queries(number[places], _scope(workload, self.scope)[places], workload.started_at[places])
         embedding = np.zeros(len(workload))
@@ -236,13 +245,13 @@ class SemanticCache:
         label = _answer(situation)[places]
         return _Prepared(places, queries, neighbours, label, embedding, tuple(notes))
 
-    def _numbered(self, situation: Situation) -> tuple[Ints, Neighbours, Floats]:
-        """The number of each call's text or, where none is kept, of its input's hash; and which texts are alike. The same in all states of the
-        calls.
+    def _numbered(self, situation: Situation) -> tuple[Ints, Neighbours, Floats, tuple[str, ...]]:
+        """The number of each call's text or, where none is kept, of its input's hash; which texts are alike; millions of tokens of each number; and
+        the texts. The same in all states of the calls.
         """
         key = (self.name, "texts", self.normalize, self.same_numbers, self.embedder)
 
-        def make() -> tuple[Ints, Neighbours, Floats]:
+        def make() -> tuple[Ints, Neighbours, Floats, tuple[str, ...]]:
             heavy = situation.workload.heavy
             text = heavy.texts()
             known: dict[str, int] = {}
@@ -250,7 +259,7 @@ class SemanticCache:
             # A text of which nothing is left is like no other.
             codes = [known.setdefault(each, len(known)) if each else -1 for each in normal]
             number = np.append(np.array(codes, dtype=np.int64), -1)[text.codes]
-            neighbours = _alike(list(known), number, self.embedder, self.same_numbers)
+            neighbours = _alike(list(known), number, self._embedder(situation, text.names, normal), self.same_numbers)
             hashes = heavy.keys("input_hash")
             number = _known_by_hash(number, hashes)
             by_hash = np.flatnonzero((number < 0) & (text.codes < 0) & (hashes != 0))
@@ -261,9 +270,16 @@ class SemanticCache:
                 neighbours = replace(neighbours, offsets=np.concatenate([neighbours.offsets, more]))
             tokens = np.zeros(len(neighbours))
             tokens[: len(known)] = [len(each) / CHARACTERS_PER_TOKEN / 1_000_000 for each in known]
-            return number, neighbours, tokens
+            return number, neighbours, tokens, tuple(known)
 
         return situation.memo.get(key, make)
+
+    def _embedder(
+        self, situation: Situation, names: Sequence[str], normal: Sequence[str]
+    ) -> Embedder | HashedCharacters:
+        if not is_stored(self.embedder):
+            return load_embedder(self.embedder)
+        return renamed(chosen_vectors(self.embedder, situation.workload.heavy.vectors()), names, normal)
 
 
 @dataclass(frozen=True)
@@ -310,10 +326,15 @@ class _Prepared:
     notes: tuple[str, ...]
 
 
-def _alike(texts: list[str], number: Ints, embedder: str, same_numbers: bool) -> Neighbours:
+def _alike(texts: list[str], number: Ints, embedder: Embedder | HashedCharacters, same_numbers: bool) -> Neighbours:
     asked = np.bincount(number[number >= 0], minlength=len(texts))
-    chosen = np.sort(np.argsort(-asked, kind="stable")[:MOST_TEXTS])
-    found = find_neighbours([texts[place] for place in chosen.tolist()], load_embedder(embedder), FLOOR)
+    if isinstance(embedder, StoredVectors):
+        # A text without a vector of this embedder is found again by equal words alone: another's would not compare.
+        known = set(embedder.texts)
+        asked = np.where([text in known for text in texts], asked, -1)
+    order = np.argsort(-asked, kind="stable")
+    chosen = np.sort(order[asked[order] >= 0][:MOST_TEXTS])
+    found = find_neighbours([texts[place] for place in chosen.tolist()], embedder, FLOOR)
     counts = np.zeros(len(texts), dtype=np.int64)
     counts[chosen] = np.diff(found.offsets)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -28,11 +28,11 @@ from analytics.simulators.situation import Situation
 from pages import _draw as draw
 from pages import _situation
 from pages._data import warehouse
+from pages._lever_setting import current_setting
 from pages._people import ANALYST, may, require
 from pages.optimize._routing_quality import SAMPLE, FileSample
 
 _OPEN, _FILE, _DONE, _ROUND = "_routing_labelling", "_routing_file", "_routing_done", "_routing_round"
-PREFIX = "routing"
 VERDICT = "verdict"
 
 
@@ -50,7 +50,7 @@ def labelling() -> None:
     if done:
         st.success(draw.plain(done), icon=":material/check:")
     situation = _situation.situation()
-    setting = _setting(situation)
+    setting = current_setting(PAGES[ModelRouting.name], situation)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Judge logged calls", icon=":material/rate_review:", key="routing_judge"):
             st.session_state[_OPEN] = setting
@@ -62,15 +62,6 @@ def labelling() -> None:
         _file(str(setting["to"] or ""))
     with draw.guard():
         _kept(str(setting["to"] or ""))
-
-
-def _setting(situation: Situation) -> dict[str, Any]:
-    """What the sliders above say now: a fragment of its own is not drawn again when they move."""
-    setting = {}
-    for control in PAGES[ModelRouting.name].controls(situation):
-        value = st.session_state.get(f"{PREFIX}_{control.name}", control.default)
-        setting[control.name] = tuple(sorted(value or ())) if control.kind == "features" else value
-    return setting
 
 
 def _judge(situation: Situation, setting: Setting) -> None:
