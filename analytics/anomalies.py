@@ -1,133 +1,131 @@
-"""Days that cost too much: the rule "more than 20 % above the average of the previous seven days"."""
+"""Days that cost more or less than they should: the table behind pages, exports and alerts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
 from decimal import Decimal
 
-import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 
-from analytics.currency import require_one_currency
-from analytics.filters import UNTAGGED, Filters, apply
-from analytics.frames import Row, frame_of, rows_of
-from analytics.freshness import complete_through
-from analytics.ledger import ledger
+from analytics.anomalies_detect import Band, Hit, detect
+from analytics.anomalies_robust import SENSITIVITY
+from analytics.anomalies_rule import KIND, Flag, candidates, twenty_percent_rule
+from analytics.anomalies_series import Panel, panel
+from analytics.filters import Filters
+from analytics.frames import Row, frame_of
 from analytics.ratios import UNIT_PLACES
+from warehouse.errors import InputError
 from warehouse.reader import Warehouse
 
-WINDOW = 7
-KIND = "20 % rule"
-DIMENSIONS = ("category", "feature", "model", "service")
-"""Beside the total, every value of these has a series of its own."""
+__all__ = ["BOTH", "COLUMNS", "DEFAULT", "KIND", "RULE", "Flag", "anomalies", "flagged_days", "twenty_percent_rule"]
 
-COLUMNS = ("series", "date", "kind", "direction", "expected", "actual", "excess", "currency")
+COLUMNS = (
+    "series", "date", "kind", "direction", "expected", "actual", "excess", "currency", "confidence",
+)  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Flag:
-    """One value that the rule flags: its position, the average before it, itself, and the difference."""
-
-    position: int
-    expected: Decimal
-    actual: Decimal
-    excess: Decimal
-
-
-def twenty_percent_rule(values: Sequence[Decimal | int | None]) -> list[Flag]:
-    """The values that are more than 20 % above the average of the seven before them, in their order.
-
-    A value counts only when all seven before it are known (None: not known). Compared exactly, without rounding: value > 1.2 x sum / 7 is 35 x
-    value > 6 x sum. An average below zero (credits) has no "20 % above" and flags nothing.
-    """
-    flags = []
-    for position in range(WINDOW, len(values)):
-        value, before = values[position], values[position - WINDOW : position]
-        known = [Decimal(amount) for amount in before if amount is not None]
-        if value is None or len(known) < WINDOW:
-            continue
-        actual, total = Decimal(value), sum(known, Decimal(0))
-        if total >= 0 and 35 * actual > 6 * total:
-            expected = (total / WINDOW).quantize(UNIT_PLACES)
-            flags.append(Flag(position, expected, actual, actual - expected))
-    return flags
+DEFAULT, RULE, BOTH = "default", "rule", "both"
+"""Detectors: the robust one with weekdays and slow growth, the 20 % rule, or the flags of both."""
 
 
 def anomalies(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
-    """Days of the period that the 20 % rule flags, the newest first, then the largest excess.
+    """Days of the period that the 20 % rule or the default detector flags, the newest first, then the largest excess.
 
-    Grain: one row per series and day. `series` is "total", "category:GPU inference", "feature:search", "feature:(untagged)", "model:gpt-4o" or
-    "service:..."; values are the ledger's daily cost in `currency` on the filters' basis. expected: average of the previous seven days, which
-    may lie before the period. direction is always "up".
+    Grain: one row per series, day and detector. `series` is "total", "category:GPU inference", "feature:search", "feature:(untagged)",
+    "model:gpt-4o", "service:...", "project:...", "team:...", "env:...", "user_tier:..." or "user:..."; values are the ledger's daily cost in
+    `currency` on the filters' basis (of users: the traced cost of their calls).
+
+    `kind` is "20 % rule" (more than 20 % above the average of the seven days before, which may lie before the period; after credits; always
+    "up"), or what the default detector says (before credits): "spike" and "drop" (stands out from its weekday and the level of the last
+    weeks), "step" (from the third such day in a row on), "leak" (slow growth over weeks) and "new cost". direction: "up" or "down".
+    excess = actual - expected, negative for "down". confidence: "low" where the series has less than four weeks of history.
 
     A series starts with its first day in the store; later days without cost count as 0 when the store has any cost that day. Days that a
-    source has not completed yet (see `analytics.freshness`) are neither flagged nor part of an average.
+    source has not completed yet (see `analytics.freshness`) are neither flagged nor part of what is expected. The flags of a day depend on
+    earlier days alone, so that they are the same whatever period is asked for.
 
     Raises InputError when the costs are in several currencies.
     """
-    span = warehouse.span()
-    if span is None:
-        return frame_of([], COLUMNS)
-    every = ledger(warehouse)
-    amounts = _daily(warehouse, apply(every, replace(filters, start=min(span[0], filters.start))), filters.basis)
-    currency = require_one_currency(row["currency"] for row in amounts)
-    days = every.filter(every[filters.basis].notnull()).select("date").distinct()
-    known_days = {row["date"] for row in rows_of(warehouse, days)}
-    found: list[Row] = [
-        {"series": name, "kind": KIND, "direction": "up", "currency": currency} | flag
-        for name, series in _series(amounts, complete_through(warehouse)).items()
-        for flag in _flags(series, known_days, filters)
-    ]
-    found.sort(key=lambda row: (-row["date"].toordinal(), -row["excess"], row["series"]))
-    return frame_of(found, COLUMNS)
+    return flagged_days(warehouse, filters, BOTH)
 
 
-@dataclass
-class _Series:
-    """Daily sums, and the days on which a source of the series has figures that it has not completed."""
+def flagged_days(
+    warehouse: Warehouse, filters: Filters, detector: str = DEFAULT, sensitivity: float = SENSITIVITY
+) -> pd.DataFrame:
+    """`anomalies` of one detector ("default", "rule") or "both", at a sensitivity of 5 (tells more) to 10 (tells less).
 
-    daily: dict[date, Decimal] = field(default_factory=dict)
-    partial: set[date] = field(default_factory=set)
-
-
-def _daily(warehouse: Warehouse, rows: ir.Table, basis: str) -> list[Row]:
-    """Known amounts by day, source, currency and the dimensions of the series."""
-    rows = rows.filter(rows[basis].notnull())
-    return rows_of(warehouse, rows.group_by(["date", "source", "currency", *DIMENSIONS]).agg(cost=rows[basis].sum()))
-
-
-def _series(amounts: Iterable[Row], complete: dict[str, date]) -> dict[str, _Series]:
-    found: dict[str, _Series] = {}
-    for row in amounts:
-        day: date = row["date"]
-        for name in _names(row):
-            series = found.setdefault(name, _Series())
-            series.daily[day] = series.daily.get(day, Decimal(0)) + row["cost"]
-            if day > complete.get(row["source"], day):
-                series.partial.add(day)
-    return found
+    Raises InputError for another detector or sensitivity, and when the costs are in several currencies.
+    """
+    require_detector(detector, sensitivity)
+    found = panel(warehouse, filters)
+    rows = [] if found is None else rows_of_panel(found, found.position(filters.start), detector, sensitivity)
+    rows.sort(key=lambda row: (-row["date"].toordinal(), -abs(row["excess"]), row["series"], row["kind"]))
+    return frame_of(rows, COLUMNS)
 
 
-def _names(row: Row) -> Iterator[str]:
-    """The series that an amount belongs to."""
-    yield "total"
-    for dimension in DIMENSIONS:
-        if row[dimension] is not None:
-            yield f"{dimension}:{row[dimension]}"
-        elif dimension == "feature":
-            yield f"{dimension}:{UNTAGGED}"
+def require_detector(detector: str, sensitivity: float) -> None:
+    """Raises InputError for a detector that does not exist or a sensitivity that makes no sense."""
+    if detector not in (DEFAULT, RULE, BOTH):
+        raise InputError(f"there is no detector {detector!r}: choose {DEFAULT}, {RULE} or {BOTH}")
+    if not 2 <= sensitivity <= 50:
+        raise InputError(f"a sensitivity of {sensitivity:g} usual spreads cannot be used: choose 5 (tells more) to 10")
 
 
-def _flags(series: _Series, known_days: set[date], filters: Filters) -> Iterator[Row]:
-    """The flagged days of a series inside the period."""
-    first = min(series.daily)
-    days = [first + timedelta(days=number) for number in range((filters.end - first).days + 1)]
-    values = [
-        None if day in series.partial or day not in known_days else series.daily.get(day, Decimal(0)) for day in days
-    ]
-    for flag in twenty_percent_rule(values):
-        day = days[flag.position]
-        if day >= filters.start:
-            yield {"date": day, "expected": flag.expected, "actual": flag.actual, "excess": flag.excess}
+def rows_of_panel(found: Panel, first: int, detector: str, sensitivity: float) -> list[Row]:
+    """Rows of `anomalies`, in no particular order, for the days of a panel from position `first` on."""
+    rows: list[Row] = []
+    if detector in (DEFAULT, BOTH):
+        hits, _ = detect(found.costs, sensitivity=sensitivity, first=first, sporadic=found.sporadic)
+        rows += [_default_row(found, hit) for hit in hits]
+    if detector in (RULE, BOTH):
+        rows += _rule_rows(found, first)
+    return rows
+
+
+def ordinary(warehouse: Warehouse, filters: Filters, series: str, sensitivity: float = SENSITIVITY) -> pd.DataFrame:
+    """One series day by day beside what is ordinary: for the chart with the expected band.
+
+    Columns: date, actual (exact; None: not known or not complete), expected, low, high (floats; None: too little history). A day outside low and
+    high is `sensitivity` usual spreads off. Grain: every day of the period. Empty when the store has no such series.
+
+    Raises InputError when the costs are in several currencies.
+    """
+    found = panel(warehouse, filters, series)
+    if found is None or not found.names:
+        return frame_of([], ("date", "actual", "expected", "low", "high"))
+    first = found.position(filters.start)
+    _, band = detect(found.costs, sensitivity=sensitivity, first=first, sporadic=found.sporadic)
+    return frame_of((_ordinary_row(found, band, day) for day in range(first, len(found.days))), (
+        "date", "actual", "expected", "low", "high"
+    ))  # fmt: skip
+
+
+def _ordinary_row(found: Panel, band: Band, day: int) -> Row:
+    known = not np.isnan(found.costs[0, day])
+    sides = {"expected": band.expected[0, day], "low": band.low[0, day], "high": band.high[0, day]}
+    return {"date": found.days[day], "actual": found.cost(0, day) if known else None} | {
+        name: None if np.isnan(value) else float(value) for name, value in sides.items()
+    }
+
+
+def _default_row(found: Panel, hit: Hit) -> Row:
+    actual, expected = found.cost(hit.series, hit.day), Decimal(repr(hit.expected)).quantize(UNIT_PLACES)
+    return {
+        "series": found.names[hit.series], "date": found.days[hit.day], "kind": hit.kind, "direction": hit.direction,
+        "expected": expected, "actual": actual, "excess": actual - expected, "currency": found.currencies[hit.series],
+        "confidence": hit.confidence,
+    }  # fmt: skip
+
+
+def _rule_rows(found: Panel, first: int) -> list[Row]:
+    flags = candidates(found.net)
+    flags[:, :first] = False
+    # Users come and go: 20 % more than last week is nothing to tell of a single one.
+    flags[found.sporadic] = False
+    return [
+        {
+            "series": found.names[series], "date": found.days[day], "kind": KIND, "direction": "up", "expected": flag.expected,
+            "actual": flag.actual, "excess": flag.excess, "currency": found.currencies[series], "confidence": "high",
+        }
+        for series, day in np.argwhere(flags).tolist()
+        for flag in twenty_percent_rule([found.net_cost(series, one) for one in range(day - 7, day + 1)])
+    ]  # fmt: skip

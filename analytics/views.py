@@ -77,7 +77,11 @@ VIEWS: dict[str, View] = {
             "analytics.conversions:fx",
             "costs billed in other currencies, and the exchange rates that convert them",
         ),
-        View("anomalies", "analytics.anomalies:anomalies", "days that cost more than 20 % above the seven days before"),
+        View(
+            "anomalies",
+            "analytics.anomalies:anomalies",
+            "days that cost more or less than they should, by the 20 % rule and by the default detector",
+        ),
         View(
             "reconciliation",
             "analytics.reconciliation:reconciliation",

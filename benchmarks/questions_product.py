@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import ibis
 
+from analytics.anomalies import KIND as RULE
 from analytics.anomalies import anomalies
 from analytics.costs import costs
 from analytics.feature_detail import feature_detail
@@ -80,7 +81,7 @@ def latency(warehouse: Warehouse) -> list[Row]:
 def trailing(warehouse: Warehouse) -> list[Row]:
     """Q6: series, day, cost and the mean of the seven days before, where the cost is more than 20 % above it."""
     frame = anomalies(warehouse, ESTIMATED)
-    frame = frame[frame["series"].str.startswith("feature:")]
+    frame = frame[frame["series"].str.startswith("feature:") & (frame["kind"] == RULE)]
     return list(zip(frame["series"], frame["date"], frame["actual"], frame["expected"], strict=True))
 
 
