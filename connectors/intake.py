@@ -18,7 +18,7 @@ from connectors.detection import connector_for, detect_kind
 from connectors.extraction import Extraction
 from connectors.files import SourceFile, checksum, expand, inspect
 from warehouse.configuration import Configuration
-from warehouse.errors import InputError
+from warehouse.errors import InputError, StoreError
 from warehouse.filing import money_columns
 from warehouse.load_report import LoadReport
 from warehouse.loading import Loading, Progress
@@ -222,12 +222,26 @@ def _stage(
             loading.add(_delivered(extraction, delivery))
             warnings.update(dict.fromkeys(f"{path.name}: {warning}" for warning in extraction.warnings))
     except InputError as error:
+        _raise_of_the_machine(error.__cause__)
         loading.refuse(path.name, found, digest, str(error))
     except (duckdb.Error, ValueError, OSError, RecursionError) as error:
+        _raise_of_the_machine(error)
         loading.refuse(
             path.name, found, digest, f"{path.name}: cannot be read as {found}: {str(error).splitlines()[0]}"
         )
     return list(warnings)
+
+
+_MACHINE = ("No space left", "Disk quota exceeded", "File too large", "Out of Memory", "Too many open files")
+
+
+def _raise_of_the_machine(error: BaseException | None) -> None:
+    """Raises StoreError when it is not the file that is at fault but the machine: the file must not be refused for it."""
+    found = next((words for words in _MACHINE if words in str(error)), None) if error else None
+    if found:
+        raise StoreError(
+            f"this machine ran short ({found.lower()}); nothing was stored. Give it room, then load again"
+        ) from error
 
 
 def _said(kind: str, file: SourceFile) -> str:

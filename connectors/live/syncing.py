@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from connectors.intake import NOTE, Offered, load_files
 from connectors.live.registry import live_source
 from connectors.live.source import Batch, Planned, SourceSettings, Window
@@ -196,6 +198,10 @@ class _SourceSync:
             self._note(str(error))
         except OSError as error:
             self._note(_of_the_machine(error))
+        except duckdb.Error as error:
+            self._note(
+                f"the store could not be written: {str(error).splitlines()[0]}; nothing was changed, the next sync goes on"
+            )
         except Exception as error:
             # One source must not keep the others from being read, whatever its service or library does.
             if self.stop.is_set():
