@@ -165,6 +165,13 @@ REGISTRY: tuple[PageEntry, ...] = (
     ),
     _page(
         "Optimize",
+        "Volume",
+        "trending_up",
+        "volume",
+        "What would more or fewer calls cost, and what would they earn?",
+    ),
+    _page(
+        "Optimize",
         "Scenario planner",
         "stacked_bar_chart",
         "scenario_planner",

@@ -1,4 +1,4 @@
-"""Pages of the levers on what is rented: GPUs, own models, spot capacity, commitments, the vector database; and of switching a feature off."""
+"""Pages of the levers on what is rented: GPUs, own models, spot capacity, commitments, the vector database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analytics.frames import frame_of
 from analytics.simulators.commitments import CommittedUse, commitment, hourly_use
 from analytics.simulators.gpu_rightsizing import GpuRightsizing
 from analytics.simulators.infrastructure import CostLine
-from analytics.simulators.lever import Lever, Selection
+from analytics.simulators.lever import Lever
 from analytics.simulators.lever_page import (
     NO_SAMPLES,
     SHARES,
@@ -24,14 +24,12 @@ from analytics.simulators.lever_page import (
     chosen_features,
     features_control,
     from_window,
-    no_detail,
     number_of,
     share_of,
 )
 from analytics.simulators.self_host import SelfHost, self_host_slider
 from analytics.simulators.situation import Situation
 from analytics.simulators.spot import Spot
-from analytics.simulators.tier_switch import SwitchOff, switch_off_slider
 from analytics.simulators.vector_database import CATEGORY as VECTOR_DATABASE
 from analytics.simulators.vector_database import VectorDatabase
 from analytics.simulators.vram import read_architectures
@@ -94,8 +92,29 @@ def _gpu_names() -> tuple[str, ...]:
     return tuple(sorted(gpu_catalogue()["gpu"].unique()))
 
 
-def _gpu_controls(_situation: Situation) -> tuple[Control, ...]:
+def gpu_kinds(situation: Situation) -> dict[str, tuple[str, ...]]:
+    """The resources of each kind of GPU that is billed and logged, the dearest kind first: one right-sizing moves one kind."""
+    table = situation.utilization
+    if table.empty:
+        return {}
+    cost: dict[str, float] = {}
+    found: dict[str, list[str]] = {}
+    of_resource = dict(zip(table["resource"], table["gpu"], strict=True))
+    for line in situation.infrastructure.matching(category=GPU):
+        kind = of_resource.get(line.resource)
+        if isinstance(kind, str) and line.resource is not None:
+            cost[kind] = cost.get(kind, 0.0) + line.cost
+            found.setdefault(kind, []).append(line.resource)
+    return {kind: tuple(sorted(set(found[kind]))) for kind in sorted(found, key=lambda kind: -cost[kind])}
+
+
+def _gpu_controls(situation: Situation) -> tuple[Control, ...]:
+    kinds = tuple(gpu_kinds(situation))
+    today = (
+        Control("of", "Today's GPUs that move", "choice", kinds[0], "Kinds that are billed and whose load is logged.", kinds),
+    ) if len(kinds) > 1 else ()  # fmt: skip
     return (
+        *today,
         Control("busy", "How busy replicas are kept", "steps", "70%", "The rest is room for bursts. As today: nothing changes.",
                 (AS_TODAY, *BUSY), main=True),
         Control("gpu", "GPU", "choice", "L4", "From data/gpus.csv, at the cheapest price that can be rented.", _gpu_names()),
@@ -106,10 +125,11 @@ def _gpu_controls(_situation: Situation) -> tuple[Control, ...]:
     )  # fmt: skip
 
 
-def _gpu(_situation: Situation, setting: Setting) -> GpuRightsizing:
+def _gpu(situation: Situation, setting: Setting) -> GpuRightsizing:
     if setting["busy"] == AS_TODAY:
         return GpuRightsizing.neutral()
     return GpuRightsizing(
+        resources=gpu_kinds(situation).get(setting["of"], ()) if setting.get("of") else (),
         gpu=setting["gpu"],
         bits=int(setting["bits"]),
         target_utilization=number_of(setting["busy"], BUSY),
@@ -323,51 +343,5 @@ VECTOR = LeverPage(
 )  # fmt: skip
 
 
-# Switching off
-
-
-def _off_controls(situation: Situation) -> tuple[Control, ...]:
-    tiers = tuple(sorted(situation.workload.names["user_tier"]))
-    return (
-        Control("share", "Calls that are no longer made", "steps", "100%", "Less than all: a limit that lets some through.",
-                tuple(SHARES), main=True),
-        features_control(situation, "Features", required=True),
-        Control("tiers", "Tiers of users", "features", (), "None chosen: all tiers.", tiers),
-    )  # fmt: skip
-
-
-def _off(_situation: Situation, setting: Setting) -> SwitchOff:
-    calls = Selection(feature=tuple(setting["features"]), user_tier=tuple(setting["tiers"]))
-    return SwitchOff(calls=calls, share=share_of(setting)) if calls != Selection() else SwitchOff.neutral()
-
-
-def _off_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    lever = _off(situation, setting)
-    if lever == SwitchOff.neutral():
-        return [from_window(situation, situation.total(), 0.0, is_today=True) for _ in options]
-    slider = switch_off_slider(lever, situation)
-    shares = [number_of(option, SHARES) for option in options]
-    return [from_window(situation, slider.cost(each), slider.changed(each), is_today=each == 0) for each in shares]
-
-
-def _off_action(setting: Setting) -> str:
-    what = ", ".join(setting["features"]) or "all features"
-    whom = f" for {', '.join(setting['tiers'])}" if setting["tiers"] else ""
-    return (
-        f"Switching off {what}{whom}"
-        if setting["share"] == "100%"
-        else f"Dropping {setting['share']} of the calls of {what}{whom}"
-    )
-
-
-OFF = LeverPage(
-    key="off", kind=SwitchOff,
-    lead="The chosen feature is off for a tier: its calls are not made; what it shares with others costs as today.",
-    what="switching a feature off", axis="Share of calls dropped", changed="Calls dropped", risk="Revenue lost",
-    controls=_off_controls, build=_off, points=_off_points, action=_off_action,
-    quality=lambda _situation, _lever, _setting: "What these calls earn is lost too, and is no part of this cost: see Inform / Unit economics.",
-    missing=calls_missing, detail=no_detail,
-)  # fmt: skip
-
-RESOURCE_PAGES: tuple[LeverPage, ...] = (GPUS, OWN, SPOT, COMMITTED, VECTOR, OFF)
+RESOURCE_PAGES: tuple[LeverPage, ...] = (GPUS, OWN, SPOT, COMMITTED, VECTOR)
 """In the order of the navigation."""

@@ -95,6 +95,7 @@ FIELDS: Mapping[str, tuple[PlanField, ...]] = {
         PlanField("copies", "Copies", "whole", low=1, high=100),
     ),
     "switch-off": (PlanField("share", "Calls dropped (%)", "number", step=5, scale=100),),
+    "volume": (PlanField("times", "Calls (% of today's)", "number", high=100_000, step=10, scale=100),),
 }  # fmt: skip
 """Fields by the lever's name. A lever without an entry can be in a plan, with the settings that its file gives."""
 

@@ -67,9 +67,16 @@ def situation() -> Situation:
     found = situation_of([calls[n] for n in order], lines=rented, input_hash=hashes)
     hours = pd.date_range("2026-03-02", periods=672, freq="h")
     load = pd.DataFrame(
-        {"hour": hours, "resource": "gpu-1", "gpu": "L4", "gpu_count": 1, "model": "llama-3.1-8b-instruct"}
+        {
+            "hour": hours,
+            "resource": "gpu-1",
+            "gpu": "L4",
+            "gpu_count": 1,
+            "model": "llama-3.1-8b-instruct",
+            "feature": "ask",
+        }
     )
-    return replace(found, utilization=load.assign(gpu_utilization=0.25, tokens_per_second=np.nan))
+    return replace(found, utilization=load.assign(gpu_utilization=0.25, tokens_per_second=np.nan, requests=9))
 
 
 def setting_of(page: LeverPage, situation: Situation, **values: Any) -> dict[str, Any]:
@@ -251,3 +258,32 @@ def test_every_lever_with_a_page_can_be_edited_in_a_plan() -> None:
     for name, page in PAGES.items():
         lever = page.kind.neutral()
         assert all(hasattr(lever, field.name) for field in FIELDS[name])
+
+
+def test_calls_that_happen_half_as_often_again_cost_half_as_much_again(situation: Situation) -> None:
+    page = PAGES["volume"]
+    setting = setting_of(page, situation, growth="+50%", features=("ask",))
+    ask = situation.workload.feature == situation.workload.code("feature", "ask")
+    outcome = page.outcome(situation, setting)
+    assert abs(-outcome.waterfall.saving - month(float(situation.workload.cost[ask].sum()) / 2)) <= ROUNDING
+    sentence = headline(page, outcome, page.curve(situation, setting), setting)
+    assert sentence.startswith("+50% calls of ask would cost $")
+
+
+def test_one_kind_of_gpu_moves_at_a_time(situation: Situation) -> None:
+    """Two kinds, A100 dearer than L4: the page opens with the dearer one, and what it saves is of that line alone."""
+    page = PAGES["gpu-rightsizing"]
+    assert "of" not in defaults(page, situation)
+    other = situation.utilization.assign(resource="gpu-2", gpu="A100-40GB")
+    rented = (*situation.infrastructure.lines, CostLine("GPU inference", "Machines", "gpu-2", np.full(28, 70.0), 672.0))
+    both = replace(
+        situation,
+        utilization=pd.concat([situation.utilization, other]),
+        infrastructure=replace(situation.infrastructure, lines=rented),
+    )
+    setting = defaults(page, both)
+    assert setting["of"] == "A100-40GB"
+    detail = page.detail(both, page.build(both, setting))
+    assert detail is not None
+    assert list(detail.frame["name"]) == ["gpu-2"]
+    assert list(page.detail(both, page.build(both, {**setting, "of": "L4"})).frame["name"]) == ["gpu-1"]  # type: ignore[union-attr]
