@@ -11,7 +11,7 @@ from analytics.anomalies import BOTH, DEFAULT, KIND, RULE, require_detector, row
 from analytics.anomalies_overlap import Overlap, overlap
 from analytics.anomalies_robust import SENSITIVITY
 from analytics.anomalies_series import Panel, panel
-from analytics.filters import Filters
+from analytics.filters import UNTAGGED, Filters
 from analytics.frames import Row
 from warehouse.reader import Warehouse
 
@@ -97,17 +97,11 @@ def episodes(
             rows = rows_of_panel(found, first, one, sensitivity)
             single = [event for event in _events(found, filters, rows) if event.last_day >= filters.start]
             told += _folded(single, overlap(warehouse, filters, single))
-    return tuple(
-        sorted(
-            told,
-            key=lambda event: (
-                not event.is_ongoing,
-                -event.excess if event.direction == "up" else Decimal(1),
-                event.excess,
-                event.key,
-            ),
-        )
-    )
+    return tuple(sorted(told, key=_urgency))
+
+
+def _urgency(event: Episode) -> tuple[bool, bool, Decimal, str]:
+    return not event.is_ongoing, event.direction == "down", -abs(event.excess), event.key
 
 
 def _events(found: Panel, filters: Filters, rows: Iterable[Row]) -> list[Episode]:
@@ -245,5 +239,5 @@ _CAUSES = ("feature", "model", "user", "service", "category")
 
 
 def _tells(series: str) -> int:
-    dimension = series.partition(":")[0]
-    return _CAUSES.index(dimension) if dimension in _CAUSES else len(_CAUSES)
+    dimension, _, value = series.partition(":")
+    return _CAUSES.index(dimension) if dimension in _CAUSES and value != UNTAGGED else len(_CAUSES)
