@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import duckdb
-
 from warehouse.errors import StoreError
 from warehouse.filing import Filing
 from warehouse.load_report import LoadReport, Progress
 from warehouse.merging import TRACE, apply_scores, call_key, merge_by_key, merge_calls, withdraw_scores
 from warehouse.restating import restate_month
 from warehouse.schema import CALLS, TABLES
-from warehouse.staging import Staging
+from warehouse.staging import Price, Staging
 from warehouse.store import FactFile
 from warehouse.table import Table
 
@@ -24,7 +20,7 @@ class CallFiling:
         self,
         staging: Staging,
         filing: Filing,
-        price: Callable[[duckdb.DuckDBPyConnection, str], None],
+        price: Price,
         progress: Progress,
     ) -> None:
         self.staging, self.filing, self.price, self.progress = staging, filing, price, progress
@@ -64,7 +60,7 @@ class CallFiling:
             if told:
                 withdraw_scores(self.connection, "merged_calls", told)
             if "prices" in staged:
-                self.price(self.connection, "merged_calls")
+                self.price(self.connection, "merged_calls", None)
             if "calls" in staged:
                 self.connection.execute(f"INSERT INTO merged_calls SELECT {names} FROM staged_calls")
         if "calls" in staged:

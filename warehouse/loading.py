@@ -170,8 +170,8 @@ class Loading:
                 QUALIFY row_number() OVER (PARTITION BY {", ".join(names.split(", ")[:6])}, valid_from ORDER BY load_id DESC NULLS FIRST) = 1"""
         )
 
-    def _price(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
-        price_staged_calls(connection, table, "all_prices", self.configuration)
+    def _price(self, connection: duckdb.DuckDBPyConnection, table: str, source: str | None = None) -> None:
+        price_staged_calls(connection, table, "all_prices", self.configuration, source=source)
 
     def _assign_loads(self) -> list[LoadReport]:
         """One load id per file and partition; rows get theirs."""

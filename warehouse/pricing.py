@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from warehouse.errors import StoreError
 from warehouse.models import canonical_model, canonical_provider, price_ids
 from warehouse.rates import (
     BOOK_ORDER,
@@ -26,6 +27,7 @@ from warehouse.rates import (
     resolve,
     units_per,
 )
+from warehouse.schema import CALL_MONEY
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,9 +47,10 @@ def price_staged_calls(
     prices_table: str,
     configuration: Configuration,
     book: str | None = None,
+    source: str | None = None,
 ) -> None:
-    """Set provider, model, priced_cost, cost, cost_basis and price_id of every row of `table` (columns of `calls`),
-    in place.
+    """Set provider, model, priced_cost, cost, cost_basis and price_id of every row of `table` (columns of `calls`, and
+    any others). With `source`, a SELECT of such rows, `table` is made from it.
 
     `prices_table` has the columns of `prices`, all books in one. Without `book` the books are asked in `BOOK_ORDER`;
     with one, only that. Pricing twice changes nothing.
@@ -60,41 +63,51 @@ def price_staged_calls(
     says goes first; NULL where neither is known. A reported 0 says nothing when tokens were used or no usage is
     known, because gateways write 0 for models that they cannot price; it counts for a failure without usage, and
     where the usage is known to be none."""
-    keys, combinations = _keys_of(connection, table)
+    rows = f"({source})" if source else table
+    keys, combinations = _keys_of(connection, rows)
     rates = resolve(_price_rows(connection, prices_table, keys, _books(book)), keys, _books(book))
     connection.register(_KEYS, combinations)
     connection.register(_RATES, rates)
     reported_first = configuration.prefer_reported_cost
-    known = "coalesce(usable, priced)" if reported_first else "coalesce(priced, usable)"
-    first, second = ("usable", "reported"), ("priced", "priced")
+    known = "coalesce(_usable, _priced)" if reported_first else "coalesce(_priced, _usable)"
+    first, second = ("_usable", "reported"), ("_priced", "priced")
     if not reported_first:
         first, second = second, first
     try:
+        # One pass that writes the rows anew: updating six columns in place, found by row number, took five times as long.
         connection.execute(
             f"""
-            UPDATE {table} AS c SET
-                provider = p.new_provider, model = p.new_model, price_id = p.price_id, priced_cost = p.priced,
-                cost = CASE WHEN p.hit THEN 0 ELSE {known} END,
-                cost_basis = CASE WHEN p.hit THEN 'reported' WHEN p.{first[0]} IS NOT NULL THEN '{first[1]}'
-                                  WHEN p.{second[0]} IS NOT NULL THEN '{second[1]}' ELSE 'unknown' END
+            CREATE TABLE {table}_priced AS
+            SELECT * EXCLUDE (_provider, _model, _price_id, _priced, _hit, _usable) REPLACE (
+                _provider AS provider, _model AS model, _price_id AS price_id, _priced AS priced_cost,
+                CAST(CASE WHEN _hit THEN 0 ELSE {known} END AS {CALL_MONEY}) AS cost,
+                CASE WHEN _hit THEN 'reported' WHEN {first[0]} IS NOT NULL THEN '{first[1]}'
+                     WHEN {second[0]} IS NOT NULL THEN '{second[1]}' ELSE 'unknown' END AS cost_basis)
             FROM (
-                SELECT c.rowid AS row, k.new_provider, k.new_model,
-                       coalesce(c.cache_hit, false) AS hit,
-                       CASE WHEN c.cache_hit THEN NULL ELSE r.price_id END AS price_id,
-                       CASE WHEN c.cache_hit THEN 0 ELSE {_priced_sql()} END AS priced,
+                SELECT c.*, k.new_provider AS _provider, k.new_model AS _model, coalesce(c.cache_hit, false) AS _hit,
+                       CASE WHEN c.cache_hit THEN NULL ELSE r.price_id END AS _price_id,
+                       CAST(CASE WHEN c.cache_hit THEN 0 ELSE {_priced_sql()} END AS {CALL_MONEY}) AS _priced,
                        CASE WHEN c.reported_cost = 0 AND NOT ({_nothing_used_sql()}) THEN NULL
-                            ELSE c.reported_cost END AS usable
-                FROM {table} AS c
+                            ELSE c.reported_cost END AS _usable
+                FROM {rows} AS c
                 JOIN {_KEYS} AS k ON c.provider IS NOT DISTINCT FROM k.old_provider
                     AND coalesce(c.model_raw, c.model) IS NOT DISTINCT FROM k.old_model
                     AND coalesce(c.processing, 'standard') = k.processing
                 LEFT JOIN {_RATES} AS r ON r.key = k.key
                     AND c.started_at >= r.valid_from AND c.started_at < r.valid_to
                     AND {_input_sql()} > r.above AND {_input_sql()} <= r.up_to
-            ) AS p
-            WHERE c.rowid = p.row
+            )
             """
         )
+        counts = connection.execute(f"SELECT (SELECT count(*) FROM {rows}), (SELECT count(*) FROM {table}_priced)")
+        ((before, after),) = counts.fetchall()
+        if before != after:
+            raise StoreError(
+                f"{before} calls were to be priced, {after} came back: two rates hold at one time; nothing was changed"
+            )
+        if not source:
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute(f"ALTER TABLE {table}_priced RENAME TO {table}")
     finally:
         connection.unregister(_KEYS)
         connection.unregister(_RATES)

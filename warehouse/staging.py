@@ -6,7 +6,7 @@ table took five times as long per call (4.0 against 0.9 µs, one core, a million
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,10 @@ REJECT_DETAILS_KEPT = 10_000
 
 PIECES_AT_ONCE = 200
 """So many tables are gathered by one statement: planning grows faster than their number."""
+
+
+Price = Callable[[duckdb.DuckDBPyConnection, str, str | None], None]
+"""Prices the calls of a table, or makes the table from a SELECT of calls (see `warehouse.pricing.price_staged_calls`)."""
 
 
 @dataclass
@@ -45,7 +49,7 @@ class StagedFile:
 class Staging:
     """A scratch DuckDB database that connectors read files with and that holds their rows until they are stored."""
 
-    def __init__(self, folder: Path, memory_limit: str = "4GB") -> None:
+    def __init__(self, folder: Path, memory_limit: str = "6GB") -> None:
         self.folder = folder
         self.connection = duckdb.connect(":memory:")
         self.connection.execute("SET TimeZone = 'UTC'")
@@ -128,6 +132,9 @@ class Staging:
         """Put the good rows of all pieces of a table into one, in the order in which they were read."""
         pieces = self._pieces[table]
         self.connection.execute(f"CREATE TABLE {into} AS {' UNION ALL '.join(pieces.values())}")
+        self._drop(pieces)
+
+    def _drop(self, pieces: Iterable[str]) -> None:
         for piece in pieces:
             self.connection.execute(f"DROP TABLE {piece}")
 
@@ -144,13 +151,14 @@ class Staging:
         """Make the staging table of a canonical table from what was added to it."""
         self._gather(table, self.name(table))
 
-    def complete(self, price: Callable[[duckdb.DuckDBPyConnection, str], None], categories: str) -> None:
+    def complete(self, price: Price, categories: str) -> None:
         """Gather what was added, and add what connectors leave open: canonical models and prices of calls, the cost category of billing lines."""
-        for table in self._pieces:
-            if table != "prices":
+        for table, pieces in self._pieces.items():
+            if table == CALLS.name:
+                price(self.connection, self.name(table), " UNION ALL ".join(pieces.values()))
+                self._drop(pieces)
+            elif table != "prices":
                 self.gather(table)
-        if CALLS.name in self._pieces:
-            price(self.connection, self.name(CALLS.name))
         if CHARGES.name in self._pieces:
             self.connection.execute(f"UPDATE {self.name(CHARGES.name)} SET x_CostCategory = {categories}")
 
