@@ -22,7 +22,7 @@ def serve(
     context: typer.Context,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
     address: Annotated[
-        str, typer.Option(help="Address to listen on; anything but loopback is refused until sign-in is set up.")
+        str, typer.Option(help="Address to listen on; beyond loopback the dashboard opens for people who sign in.")
     ] = "127.0.0.1",
 ) -> None:
     """Run the dashboard and print its address."""
