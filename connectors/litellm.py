@@ -54,6 +54,9 @@ SERVICE_TIERS: dict[str, str] = {
 }  # fmt: skip
 """Service tiers as providers answer them; "auto" says nothing."""
 
+FINGERPRINTS = "percall_fingerprints"
+"""Key under which live sources put the fingerprints of the messages that they took away."""
+
 _COLUMNS = (
     "request_id", "id", "litellm_call_id", "call_type", "status", "custom_llm_provider", "model", "model_group", "startTime", "endTime",
     "completionStartTime", "response_time", "request_duration_ms", "prompt_tokens", "completion_tokens", "total_tokens", "spend",
@@ -71,6 +74,8 @@ _PATHS: dict[str, str] = {name: f"/{name}" for name in _COLUMNS} | {
     "response_finish": "/response/choices/0/finish_reason",
     "response_stop": "/response/stop_reason",
     "breakdown_tier": "/cost_breakdown/service_tier",
+    "input_hash_told": f"/{FINGERPRINTS}/input_hash",
+    "prefix_blocks_told": f"/{FINGERPRINTS}/prefix_blocks",
 }
 """What is read of a row: column name and JSON pointer."""
 
@@ -166,6 +171,7 @@ def _evidence(rows: str) -> str:
              , coalesce({truth("cache_hit")}, false) AS cache_hit
              , end_user AS user_id, coalesce(session_id, nested_session, trace_id) AS session_id, coalesce(trace_id, session_id) AS trace_id
              , managed_prompt AS prompt_name, managed_version AS prompt_version, messages
+             , input_hash_told, TRY_CAST({as_object("prefix_blocks_told")} AS UBIGINT[]) AS prefix_blocks_told
              , coalesce(parameter_max_tokens, parameter_max_completion_tokens, parameter_max_output_tokens) AS max_tokens_text
              , coalesce(response_finish, response_stop) AS finish_reason, {streamed} AS is_stream
              , coalesce(marked_metadata, {as_object("nested_marked")}) AS marked_metadata, own_metadata

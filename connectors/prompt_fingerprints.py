@@ -6,6 +6,10 @@ elements, escapes resolved, keys in the order in which the caller sent them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import duckdb
+
 from connectors.dimensions import as_object
 from connectors.files import sql_text
 
@@ -44,3 +48,22 @@ def prefix_blocks(hashes: str) -> str:
     """SQL: UBIGINT[], from `block_hashes`: element n stands for everything up to the end of block n, so two prompts share exactly
     as many leading elements as full blocks. The lower half of an MD5, which does not change between versions of the engine."""
     return f"list_transform({hashes}, lambda h, n: md5_number_lower(array_to_string(list_slice({hashes}, 1, n), '')))"
+
+
+def fingerprints(messages: Sequence[str | None]) -> list[tuple[str | None, list[int] | None]]:
+    """(input hash, prefix blocks) of texts as they stand in a request, in their order: the same as in a file that holds them.
+
+    For sources that take the texts away before anything is written: they are in memory alone, for as long as this runs.
+    """
+    if not any(messages):
+        return [(None, None)] * len(messages)
+    with duckdb.connect(":memory:", config={"temp_directory": ""}) as connection:
+        connection.execute("CREATE TABLE told (number BIGINT, messages VARCHAR)")
+        connection.executemany("INSERT INTO told VALUES (?, ?)", list(enumerate(messages)))
+        rows = connection.execute(
+            f"""SELECT {input_hash("prompt")}, {prefix_blocks("blocks")} FROM (
+                    SELECT number, prompt, {block_hashes("prompt")} AS blocks
+                    FROM (SELECT number, {normalised_text("messages")} AS prompt FROM told)
+                ) ORDER BY number"""
+        ).fetchall()
+    return [(row[0], row[1]) for row in rows]

@@ -51,6 +51,8 @@ EVIDENCE: dict[str, str] = {
     "prompt_name": "VARCHAR",
     "prompt_version": "VARCHAR",
     "messages": "VARCHAR",
+    "input_hash_told": "VARCHAR",
+    "prefix_blocks_told": "UBIGINT[]",
     "max_tokens_text": "VARCHAR",
     "finish_reason": "VARCHAR",
     "is_stream": "BOOLEAN",
@@ -68,7 +70,7 @@ EVIDENCE: dict[str, str] = {
 }
 """Columns of evidence and their types. `call_key` is the id before endings, `attempt_key` the gateway's own id of this attempt; `..._text`
 are numbers as written, so that what is no number can be told; the four metadata objects and `tags` are the places in which
-`connectors.dimensions` looks, in its order; `own_labels` is the metadata where callers' labels lie in it, beside what the source writes."""
+`connectors.dimensions` looks, in its order; `..._told` are the prompt's fingerprints where its text was taken away; `own_labels` is the metadata where callers' labels lie in it, beside what the source writes."""
 
 FIRST_DAY = "TIMESTAMP '2006-01-01'"
 LAST_DAY = "CAST(current_date AS TIMESTAMP) + INTERVAL 10 YEAR"
@@ -251,7 +253,8 @@ def canonical_calls(relation: str, configuration: Configuration, names: Mapping[
          , status, {", ".join(TOKEN_CLASSES)}
          , CASE WHEN cache_hit THEN 0 WHEN unknown_zero THEN NULL ELSE cost_given END AS reported_cost
          , coalesce(prompt_name, found_prompt_name) AS prompt_name, coalesce(prompt_version, found_prompt_version) AS prompt_version
-         , {prefix_blocks("prompt_blocks")} AS prefix_blocks, {input_hash("prompt_text")} AS input_hash
+         , coalesce({prefix_blocks("prompt_blocks")}, prefix_blocks_told) AS prefix_blocks
+         , coalesce({input_hash("prompt_text")}, input_hash_told) AS input_hash
          , TRY_CAST(max_tokens_text AS BIGINT) AS max_tokens, finish_reason, is_stream, cache_hit
          , CASE WHEN cache_hit THEN saved_given END AS saved_cost
          , {truth("found_converted")} AS converted
