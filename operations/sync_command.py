@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -353,10 +352,3 @@ def _plan_table(found: Sequence[tuple[str, Planned]], names: Sequence[str]) -> N
 
 def _number(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
-
-
-def command_line(store: Path, config: Path | None, sources: Sequence[str] = ()) -> list[str]:
-    """The command that syncs a store in a process of its own, telling its events as JSON lines."""
-    words = [sys.executable, "-c", "from operations.cli import main; main()", "--store", str(store)]
-    words += [] if config is None else ["--config", str(config)]
-    return [*words, "sync", "--format", "json", *sources]

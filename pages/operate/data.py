@@ -14,6 +14,7 @@ from pages import _draw as draw
 from pages import _periods
 from pages._data import answer, configuration, has_data
 from pages._filters import current
+from pages.operate._live_sources import guarded_live_sources
 from pages.operate._upload import guarded_upload
 
 STATES = {"final": "● final", "provisional": "◐ provisional", "partial": "○ partial"}
@@ -152,6 +153,7 @@ def page() -> None:
             "Nothing has been loaded yet",
             "Drop files below; each is shown with its kind, rows and sums before anything is stored. Or run percall demo.",
         )
+        guarded_live_sources()
         guarded_upload()
         return
     filters = current()
@@ -160,6 +162,7 @@ def page() -> None:
         "Each source with its newest complete day; then what share of the facts is known, every load, and what was rejected.",
     )
     sources(filters)
+    guarded_live_sources()
     guarded_upload()
     covered(filters)
     recorded(filters)

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from connectors.live import objects
 from connectors.live.sync_records import SyncRecords
 from connectors.live.syncing import SyncIsRunning, is_running, only_sync
-from operations.sync_command import command_line, next_time, read_interval, read_since
+from operations.sync_command import next_time, read_interval, read_since
 from tests.connectors.live.aws_server import KEY_ID, SECRET, TOKEN, Aws, aws_server, bucket_section, configured
 from tests.connectors.live.test_aws_exports import deliver, finished, lines, sync, totals
-from tests.operations.command import percall
+from tests.operations.command import PERCALL, percall
 from warehouse.errors import InputError
 from warehouse.store import Store
 
@@ -42,6 +42,10 @@ def aws(server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
         monkeypatch.setenv(f"PERCALL_TEST_{name}", value)
     monkeypatch.setattr(objects.Bucket.__init__, "__defaults__", (None, lambda _seconds: None))
     return server
+
+
+def command_line(store: Path, config: Path) -> list[str]:
+    return [str(PERCALL), "--store", str(store), "--config", str(config), "sync", "--format", "json"]
 
 
 def started(store: Path, config: Path, *more: str, errors: int = subprocess.PIPE) -> subprocess.Popen[str]:
