@@ -1,5 +1,7 @@
-"""GPU right-sizing: what this lever would save on the bill and the calls of the period."""
+"""GPU right-sizing: what this lever would save on the load of the period, and every other GPU beside it."""
 
 from pages import _lever_page
+from pages.optimize import _gpu_options
 
-_lever_page.show("gpu-rightsizing")
+if _lever_page.show("gpu-rightsizing"):
+    _gpu_options.options()

@@ -1,5 +1,7 @@
-"""Switching off: what this lever would save on the bill and the calls of the period."""
+"""Switching off: what this lever would save, what it would lose, and other prices instead."""
 
 from pages import _lever_page
+from pages.optimize import _earnings
 
-_lever_page.show("switch-off")
+if _lever_page.show("switch-off", _lever_page.Own(below=_earnings.beside, risk=_earnings.lost)):
+    _earnings.other_prices()
