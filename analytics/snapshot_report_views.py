@@ -74,6 +74,7 @@ def report(warehouse: Warehouse, view: str, filters: Filters, smallest_group: in
     `smallest_group` people.
     """
     found = shareable(view)
+    # Before anything is worked out: `report_of` asks too.
     require_group(warehouse, filters, smallest_group)
     return report_of(warehouse, view, filters, found.build()(warehouse, filters, smallest_group), smallest_group)
 
@@ -81,7 +82,8 @@ def report(warehouse: Warehouse, view: str, filters: Filters, smallest_group: in
 def report_of(
     warehouse: Warehouse, view: str, filters: Filters, answer: Answer, smallest_group: int = SMALLEST_GROUP
 ) -> Report:
-    """An answer that is there already (a simulated plan) with what every report says about itself."""
+    """An answer that is there already (a simulated plan) with what every report says about itself. Raises InputError as `report` does."""
+    require_group(warehouse, filters, smallest_group)
     span = warehouse.span()
     if span is None:
         raise InputError("the store holds neither bills nor calls: there is nothing to share")

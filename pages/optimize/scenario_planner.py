@@ -11,10 +11,12 @@ from analytics.simulators.shapley import EXACT_UP_TO
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import kept
 from analytics.simulators.waterfall import Waterfall
+from analytics.snapshot_report_pages import plan_answer
 from pages import _draw as draw
 from pages import _plan_editor, _situation
 from pages._filters import current, describe
 from pages._names import named
+from pages._share import offer_answer
 from pages._waterfall_chart import waterfall_chart
 
 _RUN = "_plan_run"
@@ -66,6 +68,10 @@ def page() -> None:
             kicker=describe(current()),
         )
     if outcome:
+        found = outcome
+        offer_answer(
+            "scenario-planner", "Share this plan", lambda: plan_answer(plan.name, found, tuple(plan.assumptions()))
+        )
         _show(situation, plan, outcome)
 
 

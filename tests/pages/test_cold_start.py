@@ -27,8 +27,8 @@ OPEN = "gate-local"
 """Key of the first container of a page, which the gate's identity names."""
 
 
-def ask(server: Server, page_name: str) -> list[bytes]:
-    """Everything that the server sends to a new session whose first message asks for this page, in order, serialised."""
+def ask(server: Server, page_name: str, headers: dict[str, str] | None = None) -> list[bytes]:
+    """Everything that the server sends to a new session whose first message asks for this page, in order, serialised. `headers` are further ones."""
 
     async def talk() -> list[bytes]:
         answers: list[bytes] = []
@@ -36,6 +36,7 @@ def ask(server: Server, page_name: str) -> list[bytes]:
             f"ws://127.0.0.1:{server.port}/_stcore/stream",
             subprotocols=[websockets.Subprotocol("streamlit")],
             origin=websockets.Origin(server.url),
+            additional_headers=headers,
             max_size=None,
         ) as socket:
             message = BackMsg()
