@@ -99,6 +99,11 @@ VIEWS: dict[str, View] = {
             "analytics.tag_coverage:untagged",
             "resources, prompts and services whose cost lacks a required tag, and the fix",
         ),
+        View(
+            "plans",
+            "analytics.simulators.plan_tracking:plans_view",
+            "adopted plans: what each lever was expected to save, and what it saved",
+        ),
         View("waste", "analytics.waste:waste", "what was paid for and not needed, a month, with its evidence and fix"),
         View(
             "unknown-costs",

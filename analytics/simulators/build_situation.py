@@ -154,7 +154,9 @@ def _lines(rows: list[dict], window: Window, kind: str) -> list[CostLine]:
     for row in rows:
         if row["cost"] is None or row["currency"] != CURRENCY:
             continue
-        key = row["category"] or "Unclassified", row["service"], row["resource"], row["provider"], row["feature"]
+        key = (
+            row["category"] or "Unclassified", row["service"], row["resource"], row["provider"], row["feature"], row.get("model"),
+        )  # fmt: skip
         daily, hours = found.setdefault(key, (np.zeros(window.days), []))
         first = _place(row["date"], window)
         last = max(first, _place(row.get("last") or row["date"], window))
@@ -163,9 +165,17 @@ def _lines(rows: list[dict], window: Window, kind: str) -> list[CostLine]:
             hours.append(row["hours"])
     return [
         CostLine(
-            category, service or "(no service)", resource, daily, sum(hours) if hours else None, provider, feature, kind
+            category,
+            service or "(no service)",
+            resource,
+            daily,
+            sum(hours) if hours else None,
+            provider,
+            feature,
+            kind,
+            model,
         )
-        for (category, service, resource, provider, feature), (daily, hours) in sorted(
+        for (category, service, resource, provider, feature, model), (daily, hours) in sorted(
             found.items(), key=lambda item: str(item[0])
         )
         if kind == "resource" or daily.any()

@@ -17,7 +17,8 @@ class CostLine:
     """One resource's cost in the window: `daily` is USD by day (float64, one per day of the window).
 
     hours: what it ran in the window (None: not known). kind: "resource"; "not traced" (a provider's bill for models that no call explains);
-    "credit"; or "what-if" (put there by a lever). feature: whose it is, where the bill says.
+    "credit"; or "what-if" (put there by a lever). feature: whose it is, where the bill says. model: the model that a line "not traced" charges for,
+    where the bill says.
     """
 
     category: str
@@ -28,6 +29,7 @@ class CostLine:
     provider: str | None = None
     feature: str | None = None
     kind: str = "resource"
+    model: str | None = None
 
     @cached_property
     def cost(self) -> float:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
+from analytics.simulators.rates_table import CLASS_PLACE
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import Slider, dollars_per_token, kept
 from analytics.simulators.waterfall import cents
-from analytics.simulators.workload import LLM_API, Workload
+from analytics.simulators.window import EPOCH
+from analytics.simulators.workload import EMBEDDING, LLM_API, Workload
 from warehouse.errors import InputError
 
 
@@ -25,7 +29,8 @@ class Rag:
 
     overlap: part of a chunk that repeats the one before. embedding_model: what embeds from now on (None: as today). only_changed: an input that the
     same model embedded before, within the period, is not embedded again. rerank_cost: USD that a reranker adds to each of the calls. embeddings:
-    which of the embedding calls the last three are for.
+    which of the embedding calls the last three are for. untraced: what the bill charges for embedding and no call explains (a notebook beside the
+    gateway) goes to `embedding_model` too, at its price relative to that of the billed model.
     """
 
     name: ClassVar[str] = "rag"
@@ -41,6 +46,7 @@ class Rag:
     only_changed: bool = False
     rerank_cost: float = 0.0
     embeddings: Selection = EVERY_CALL
+    untraced: bool = False
 
     def __post_init__(self) -> None:
         for chunk, number, overlap in (
@@ -55,6 +61,8 @@ class Rag:
             raise InputError("prompts without chunks today cannot be replayed with chunks: say how many they carry now")
         if (self.context_ratio != 1 or self.rerank_cost) and self.calls == EVERY_CALL:
             raise InputError("choose the calls that carry retrieved chunks, by feature for instance")
+        if self.untraced and self.embedding_model is None:
+            raise InputError("say which embedding model takes over what no call explains")
 
     @classmethod
     def neutral(cls) -> Rag:
@@ -107,6 +115,8 @@ class Rag:
         if self.embedding_model is not None:
             situation, code = situation.with_model(self.embedding_model)
             situation = situation.change(self.embed(situation.workload), model=code)
+            if self.untraced:
+                situation = _untraced_moved(situation, code)
         if self.context_ratio != 1:
             tokens = situation.workload.uncached_input_tokens + _context(situation.workload, self) * (
                 self.context_ratio - 1
@@ -130,11 +140,38 @@ class Rag:
             sentences.append(
                 "Embedding the present documents once more, and the size of the vector database, are not in these figures."
             )
+        if self.untraced:
+            sentences.append("Embedding that is billed and in no call moves too, though nobody logged what it is for.")
         if self.only_changed:
             sentences.append(
                 "An input with the same hash, embedded before by the same model in this period, has its vector already."
             )
         return sentences
+
+
+def _untraced_moved(situation: Situation, code: int) -> Situation:
+    """Embedding that is billed and in no call, at the model `code`: each line times the new input price by that of the billed model, in the middle
+    of the period. Raises InputError for a line whose own price, or model, is not known."""
+    window = situation.window
+    middle = EPOCH + timedelta(microseconds=int(window.midnights[0] + window.midnights[-1]) // 2)
+    place = CLASS_PLACE["input"]
+    target = situation.rates.units_at(code, at=middle)[place]
+
+    def moved(line: CostLine) -> CostLine:
+        if line.kind != "not traced" or line.category != EMBEDDING:
+            return line
+        known = situation.rates.of(((line.provider, line.model),), ("standard",)) if line.model else None
+        price = known.units_at(0, at=middle)[place] if known is not None else math.nan
+        if target == 0:
+            return line.costing(0.0)
+        if not price > 0:
+            raise InputError(
+                f"what the bill charges for embedding and no call explains ({line.service}) names no model with a known price: leave it as it is "
+                "(untraced = false)"
+            )
+        return line.costing(line.cost * float(target / price))
+
+    return situation.with_infrastructure(situation.infrastructure.mapped(moved))
 
 
 def _context(workload: Workload, setting: Rag) -> NDArray[np.float64]:

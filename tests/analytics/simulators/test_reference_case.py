@@ -7,6 +7,7 @@ was set in April (`data/demo.toml`) and what April's records show; no figure of 
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -28,7 +29,7 @@ from analytics.simulators.situation import Situation
 from analytics.simulators.tier_switch import SwitchOff
 from analytics.simulators.vector_database import VectorDatabase, read_prices
 from analytics.simulators.volume import Volume
-from analytics.simulators.waterfall import Waterfall
+from analytics.simulators.waterfall import Waterfall, cents
 from tests.operations.command import percall
 from warehouse.configuration import DATA
 from warehouse.reader import Warehouse
@@ -97,8 +98,19 @@ def test_the_replay_meets_may_within_two_percent(outcome: Waterfall) -> None:
 def test_what_no_lever_explains_stays_as_it_was(outcome: Waterfall) -> None:
     # Storage fell by 31 USD without a change that anybody made: the replay keeps March's.
     assert outcome.end_costs["Storage and transfer"] == Decimal("931.00")
-    # A notebook's model is on the invoice alone, 3,000,000 tokens a day at 0.02 USD; in May it was not used any more.
-    assert outcome.end_costs["Embedding"] == Decimal("1.86")
+
+
+def test_embedding_costs_nothing_on_own_gpus_the_notebook_s_included(
+    outcome: Waterfall, march: Situation, scenario: Scenario
+) -> None:
+    assert outcome.end_costs["Embedding"] == Decimal("0.00")
+    # A notebook's model is on the invoice alone, 3,000,000 tokens a day at 0.02 USD: 1.86 in March. It moves because the scenario says so.
+    rag = next(lever for lever in scenario.enabled if isinstance(lever, Rag))
+    left = replace(rag, untraced=False).apply(march)
+    assert cents(left.costs()["Embedding"]) == Decimal("1.86")
+    # At a model for 0.13 instead of 0.02 USD the same tokens would cost 12.09.
+    dearer = replace(rag, embedding_model="openai/text-embedding-3-large", only_changed=False).apply(march)
+    assert dearer.costs()["Embedding"] - march.costs()["Embedding"] == pytest.approx(1.86 * (0.13 / 0.02 - 1), rel=1e-5)
 
 
 def test_features_have_may_s_calls_and_cost(march: Situation, may: Situation, scenario: Scenario) -> None:
