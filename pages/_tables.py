@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
+from analytics import formatting
 from analytics.csv_export import frame_to_csv
 from analytics.filters import UNTAGGED
 from pages._people import ANALYST, may
@@ -23,6 +25,7 @@ _NUMERIC = ("money", "unit_money", "number", *_SHARES)
 
 ROW_HEIGHT = 32
 MOST_ROWS_IN_SIGHT = 14
+MOST_CELLS_IN_WORDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Column:
     """How a column of a frame is shown.
 
     tag: a dimension's value, "(untagged)" where there is none; money: amounts with cents; unit_money: small amounts per call,
-    four to six digits; share: a part of 1 as a percentage; bar: the same with a bar; count: whole numbers with separators;
+    three to six digits; share: a part of 1 as a percentage; bar: the same with a bar; count: whole numbers with separators;
     large_count: the same in thousands, millions and billions, for columns of very large ones;
     number: one digit after the point; trend: a list of numbers as a sparkline. `help` explains the term where it stands.
     `pinned` keeps the column in sight when scrolling.
@@ -63,8 +66,11 @@ def table(
     """
     shown = frame[list(columns)]
     selected: list[int] = []
+    written = _written(shown, columns)
     common: dict[str, Any] = {
-        "column_config": {name: _configuration(column, shown[name]) for name, column in columns.items()},
+        "column_config": {
+            name: _configuration(column, shown[name], written=name in written) for name, column in columns.items()
+        },
         "hide_index": True,
         "height": (min(len(shown), rows_in_sight) + 1) * ROW_HEIGHT + 3,
         "row_height": ROW_HEIGHT,
@@ -74,10 +80,12 @@ def table(
     }
     with st.container(gap="xsmall"):
         if select:
-            event: Any = st.dataframe(_drawable(shown, columns), on_select="rerun", selection_mode=select, **common)
+            event: Any = st.dataframe(
+                _with_words(_drawable(shown, columns), written), on_select="rerun", selection_mode=select, **common
+            )
             selected = list(event.selection.rows)
         else:
-            st.dataframe(_drawable(shown, columns), **common)
+            st.dataframe(_with_words(_drawable(shown, columns), written), **common)
         download(shown if export is None else export, key=f"{key}_csv", export_name=export_name)
     return selected
 
@@ -117,15 +125,50 @@ def _drawable(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFram
     return shown
 
 
-def _configuration(column: Column, values: pd.Series) -> Any:
+def _written(shown: pd.DataFrame, columns: Mapping[str, Column]) -> dict[str, Callable[[float], str]]:
+    """How amounts are written in columns where the browser would put the minus sign after the currency: $-0.611 instead of -$0.611."""
+    found: dict[str, Callable[[float], str]] = {}
+    if shown.size > MOST_CELLS_IN_WORDS:
+        return found
+    for name, column in columns.items():
+        is_preset = column.kind == "money" and column.currency == "USD"
+        if (
+            column.kind in ("money", "unit_money")
+            and not is_preset
+            and any(value < 0 for value in shown[name].dropna())
+        ):
+            digits = 2 if column.kind == "money" else _unit_digits(shown[name])
+            found[name] = functools.partial(_amount, currency=column.currency, digits=digits)
+    return found
+
+
+def _amount(value: float, *, currency: str, digits: int) -> str:
+    # A hyphen, as the browser writes the amounts of the columns beside.
+    return formatting.money(value, currency, digits=digits).replace(formatting.MINUS, "-")
+
+
+def _with_words(frame: pd.DataFrame, written: Mapping[str, Callable[[float], str]]) -> Any:
+    """The frame, with words for the cells of some number columns; they still sort as numbers."""
+    if not written:
+        return frame
+    return frame.style.format({name: _or_nothing(words) for name, words in written.items()})
+
+
+def _or_nothing(words: Callable[[float], str]) -> Callable[[float], str]:
+    return lambda value: "" if pd.isna(value) else words(value)
+
+
+def _configuration(column: Column, values: pd.Series, *, written: bool = False) -> Any:
     make = st.column_config
     common: dict[str, Any] = {"help": column.help, "width": column.width, "pinned": column.pinned or None}
     makers: dict[str, Callable[[], Any]] = {
         "text": lambda: make.TextColumn(column.label, **common),
         "tag": lambda: make.TextColumn(column.label, **common),
-        "money": lambda: make.NumberColumn(column.label, format=_money_format(column.currency, 2), **common),
+        "money": lambda: make.NumberColumn(
+            column.label, format=None if written else _money_format(column.currency, 2), **common
+        ),
         "unit_money": lambda: make.NumberColumn(
-            column.label, format=_money_format(column.currency, _unit_digits(values)), **common
+            column.label, format=None if written else _money_format(column.currency, _unit_digits(values)), **common
         ),
         "share": lambda: make.NumberColumn(column.label, format="%.1f%%", **common),
         "bar": lambda: make.ProgressColumn(column.label, format="%.1f%%", min_value=0, max_value=100, **common),
@@ -149,10 +192,10 @@ def _money_format(currency: str, digits: int) -> str:
 
 
 def _unit_digits(values: pd.Series) -> int:
-    """Digits that leave two significant ones to the smallest amount of the column, between four and six."""
+    """Digits that leave two significant ones to the smallest amount of the column, between three and six."""
     amounts = [abs(float(value)) for value in values if not pd.isna(value) and value != 0]
-    smallest = min(amounts, default=1.0)
-    return 6 if smallest < 0.0001 else 5 if smallest < 0.001 else 4
+    smallest = min(amounts, default=0.01)
+    return 6 if smallest < 0.0001 else 5 if smallest < 0.001 else 4 if smallest < 0.1 else 3
 
 
 def _describe(frame: pd.DataFrame, columns: Mapping[str, Column]) -> str:

@@ -114,6 +114,25 @@ def test_small_amounts_get_the_digits_that_they_need() -> None:
     assert _tables._unit_digits(pd.Series([Decimal("0.00031")])) == 5
     assert _tables._unit_digits(pd.Series([Decimal("0.000031")])) == 6
     assert _tables._unit_digits(pd.Series([], dtype=object)) == 4
+    assert _tables._unit_digits(pd.Series([Decimal("-0.611"), Decimal(4)])) == 3
+
+
+def test_the_minus_of_an_amount_stands_before_its_currency() -> None:
+    """The browser would write $-0.611; columns without a loss are left to it, and dollars with cents it writes rightly."""
+    frame = pd.DataFrame(
+        {"saving": [Decimal("-0.611"), None, Decimal("1234.5")], "cost": [Decimal("0.01")] * 3, "sum": [Decimal(-1)] * 3, "euro": [Decimal(-1)] * 3},
+        dtype=object,
+    )  # fmt: skip
+    columns = {
+        "saving": _tables.Column("Saving", "unit_money"),
+        "cost": _tables.Column("Cost", "unit_money"),
+        "sum": _tables.Column("Sum", "money"),
+        "euro": _tables.Column("Euro", "money", currency="EUR"),
+    }
+    written = _tables._written(frame, columns)
+    assert set(written) == {"saving", "euro"}
+    assert [written["saving"](value) for value in (-0.611, 1234.5)] == ["-$0.611", "$1,234.500"]
+    assert written["euro"](-1.0) == "-€1.00"
 
 
 def test_what_the_data_say_is_no_markup() -> None:
