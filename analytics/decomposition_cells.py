@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -126,14 +126,25 @@ def usage(warehouse: Warehouse, filters: Filters, days: Sequence[date] | None = 
 
 
 def user_usage(warehouse: Warehouse, filters: Filters, user: str, days: Sequence[date]) -> Usage:
-    """The traced cost of one user's calls from the first to the last of these days, in USD, by cell."""
-    first, last = min(days), max(days)
-    calls = calls_between(warehouse, Filters(first, last, filters.where, filters.basis))
+    """The traced cost of one user's calls on these days, in USD, by cell."""
+    parts = [calls_between(warehouse, replace(filters, start=first, end=last)) for first, last in runs(days)]
+    calls = ibis.union(*parts) if len(parts) > 1 else parts[0]
     calls = calls.filter(calls.user_id == user)
     has_usage = ibis.coalesce(*(calls[name] for name in TOKEN_CLASSES)).notnull()
     traced = _traced(warehouse, calls, calls.count(), has_usage.sum())
-    found = Usage((last - first).days + 1, last, "USD")
+    found = Usage(len(days), max(days), "USD")
     _place(found, {cell: one.cost for cell, one in traced.items() if one.cost}, traced)
+    return found
+
+
+def runs(days: Iterable[date]) -> list[tuple[date, date]]:
+    """First and last day of each unbroken run of days."""
+    found: list[tuple[date, date]] = []
+    for day in sorted(days):
+        if found and (day - found[-1][1]).days == 1:
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
     return found
 
 
