@@ -81,7 +81,7 @@ def sentence(
     return f"{text}, of which {formatting.money(leading.amount, currency or 'USD', plus=True)} because {leading.words}"
 
 
-def reason(driver: str, amount: Decimal, rows: Sequence[Row], before: Usage, after: Usage, excess: Decimal) -> Reason:
+def reason(driver: str, amount: Decimal, rows: Sequence[Row], before: Usage, after: Usage) -> Reason:
     """A driver's part in words. `rows` are its rows of `analytics.why_changed`."""
     return Reason(driver, amount, _words(driver, amount, rows, before, after))
 
