@@ -175,7 +175,9 @@ def _due(
         if first and delivered.period < str(first):
             continue
         before = known.get(delivered.period)
-        if since is not None and delivered.period >= since:
+        if since is not None and delivered.period < since:
+            continue
+        if since is not None:
             yield delivered, f"asked for since {since}"
         elif before is None:
             yield delivered, "new period"

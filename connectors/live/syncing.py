@@ -181,7 +181,7 @@ class _SourceSync:
     def run(self, window: Window, next_at: datetime | None) -> Outcome:
         """Pull, load and remember, batch by batch; write down what became of it."""
         name, kind = self.settings.name, self.settings.kind
-        self.tell(Event("started", name, f"{name} ({kind})"))
+        self.tell(Event("started", name, f"beginning ({kind})"))
         state, retry, number = FAILED, False, None
         try:
             number = self.records.start(name, kind)

@@ -46,7 +46,7 @@ def rows(now: datetime) -> pd.DataFrame:
             "kind": one.kind or "–",
             **_of_run(None, now, alive),
             "state": UNUSABLE,
-            "message": one.message,
+            "message": one.message.removeprefix(f"{configuration().path}, "),
         }
         for one in broken
     ]
