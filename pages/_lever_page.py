@@ -111,7 +111,7 @@ def _live(page: LeverPage, own: Own) -> None:
     _notes(page, situation, outcome, setting, known)
     if own.below:
         own.below(situation, outcome.lever, setting)
-    _tables(page, situation, outcome, curve)
+    _tables(page, situation, outcome, curve, known)
 
 
 def _controls(page: LeverPage, situation: Situation) -> dict[str, Any]:
@@ -172,7 +172,9 @@ def _notes(
         st.markdown("\n".join(f"- {draw.plain(sentence)}" for sentence in sentences))
 
 
-def _tables(page: LeverPage, situation: Situation, outcome: Outcome, curve: pd.DataFrame) -> None:
+def _tables(
+    page: LeverPage, situation: Situation, outcome: Outcome, curve: pd.DataFrame, known: tuple[float, str] | None
+) -> None:
     filters = current()
     period = f"{filters.start}-{filters.end}"
     _by_feature(page, outcome, period)
@@ -202,6 +204,9 @@ def _tables(page: LeverPage, situation: Situation, outcome: Outcome, curve: pd.D
     acts_on_calls = _acts_on_calls(curve)
     if not acts_on_calls:
         del columns["changed_calls"]
+    if known and curve["risk"].isna().all():
+        # What labels say is known for the setting; along the whole slider it stands in the page's own part.
+        del columns["risk"]
     draw.table(
         curve,
         columns,
@@ -226,17 +231,20 @@ def _by_feature(page: LeverPage, outcome: Outcome, period: str) -> None:
     if frame.empty:
         st.caption("No feature's calls change at this setting.")
         return
+    columns = {
+        "feature": draw.Column("Feature"),
+        "cost": draw.Column("Today", "money"),
+        "cost_after": draw.Column("With this setting", "money"),
+        "saving": draw.Column("Saving", "money"),
+        "saving_share": draw.Column("Saving of its cost", "share"),
+        "calls": draw.Column("Calls", "count", help="In the period"),
+        "calls_after": draw.Column("Calls then", "count", help="Calls that are still made, of the period"),
+    }
+    if (frame["calls"] == frame["calls_after"]).all():
+        del columns["calls_after"]
     draw.table(
         frame.assign(feature=named(frame["feature"], frame["kind"])),
-        {
-            "feature": draw.Column("Feature"),
-            "cost": draw.Column("Today", "money"),
-            "cost_after": draw.Column("With this setting", "money"),
-            "saving": draw.Column("Saving", "money"),
-            "saving_share": draw.Column("Saving of its cost", "share"),
-            "calls": draw.Column("Calls", "count", help="In the period"),
-            "calls_after": draw.Column("Calls still made", "count"),
-        },
+        columns,
         key=f"{page.key}_features",
         export=frame,
         export_name=f"{page.key}-by-feature-{period}",
@@ -251,6 +259,9 @@ def _evidence(page: LeverPage, outcome: Outcome, period: str) -> None:
     frame = outcome.evidence()
     if frame.empty:
         st.caption("No call changes at this setting.")
+        return
+    if (frame["change"] == "cost").all() and not any(frame["saving"].fillna(0)):
+        st.caption("Each call stays as it is: it only counts more often, or less.")
         return
     columns = dict(EVIDENCE)
     for name in ("model", "input_tokens", "output_tokens"):

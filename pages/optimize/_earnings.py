@@ -117,9 +117,14 @@ def other_prices() -> None:
     )
     scale = _situation.situation().window.scale_to_month
     with st.grid(4, min_column_width=200):
-        feature = st.selectbox("Feature", sorted(set(paying["feature"])), key="price_feature", bind="query-params")
+        features = sorted(set(paying["feature"]))
+        chosen_above = [each for each in st.session_state.get("off_features") or () if each in features]
+        feature = st.selectbox(
+            "Feature", features, index=features.index(chosen_above[0]) if chosen_above else 0, key="price_feature", bind="query-params"
+        )  # fmt: skip
         tiers = sorted(str(each) for each in paying.loc[paying["feature"] == feature, "user_tier"].dropna())
-        tier = st.selectbox("Tier", [*tiers, ALL_TIERS], key="price_tier")
+        above = [each for each in st.session_state.get("off_tiers") or () if each in tiers]
+        tier = st.selectbox("Tier", [*tiers, ALL_TIERS], index=tiers.index(above[0]) if above else 0, key="price_tier")
         low = st.number_input(
             "Assumed: few leave (%)", 0.0, 100.0, 1.0, 0.5, key="price_low", help="Of the users, for every 10% more"
         )
