@@ -70,7 +70,8 @@ EVIDENCE: dict[str, str] = {
 }
 """Columns of evidence and their types. `call_key` is the id before endings, `attempt_key` the gateway's own id of this attempt; `..._text`
 are numbers as written, so that what is no number can be told; the four metadata objects and `tags` are the places in which
-`connectors.dimensions` looks, in its order; `..._told` are the prompt's fingerprints where its text was taken away; `own_labels` is the metadata where callers' labels lie in it, beside what the source writes."""
+`connectors.dimensions` looks, in its order; `..._told` are the prompt's
+fingerprints where its text was taken away; `own_labels` is the metadata where callers' labels lie in it, beside what the source writes."""
 
 FIRST_DAY = "TIMESTAMP '2006-01-01'"
 LAST_DAY = "CAST(current_date AS TIMESTAMP) + INTERVAL 10 YEAR"

@@ -33,7 +33,7 @@ NESTED_METADATA = (
 """Metadata that are objects: their counts, or their own short values, are kept."""
 
 _PARAMETERS = ("stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "service_tier")
-_TEAM_KEYS = (
+TEAM_KEYS = (
     "user_api_key_team_alias",
     "user_api_key_team_id",
     "user_api_key_project_alias",
@@ -88,6 +88,7 @@ def _short(row: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("response_cost", "litellm_call_id", "spend"):
         if name in row:
             short.setdefault(name, None)
+    short.setdefault("call_type", None)
     parameters = _object(row.get("model_parameters"))
     if told := {name: parameters[name] for name in _PARAMETERS if parameters.get(name) is not None}:
         short["model_parameters"] = told
@@ -101,7 +102,7 @@ def _short(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metadata(held: Mapping[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {name: held[name] for name in _TEAM_KEYS if held.get(name)}
+    told: dict[str, Any] = {name: held[name] for name in TEAM_KEYS if held.get(name)}
     told |= _labels(held)
     for name in NESTED_METADATA:
         inner = _object(held.get(name))
