@@ -117,7 +117,7 @@ def _volume_points(situation: Situation, setting: Setting, options: Sequence[str
 
 def _volume_action(setting: Setting) -> str:
     which = f" of {', '.join(setting['features'])}" if setting["features"] else ""
-    return f"{setting['growth']} calls{which}"
+    return f"Calls{which} at {setting['growth']}"
 
 
 VOLUME = LeverPage(

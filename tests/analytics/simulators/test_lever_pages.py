@@ -267,7 +267,7 @@ def test_calls_that_happen_half_as_often_again_cost_half_as_much_again(situation
     outcome = page.outcome(situation, setting)
     assert abs(-outcome.waterfall.saving - month(float(situation.workload.cost[ask].sum()) / 2)) <= ROUNDING
     sentence = headline(page, outcome, page.curve(situation, setting), setting)
-    assert sentence.startswith("+50% calls of ask would cost $")
+    assert sentence.startswith("Calls of ask at +50% would cost $")
 
 
 def test_one_kind_of_gpu_moves_at_a_time(situation: Situation) -> None:
