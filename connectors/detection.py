@@ -29,6 +29,9 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "focus": Kind("connectors.focus", "BilledCost, BillingCurrency, ChargePeriodStart, ChargeCategory"),
     "aws-cur": Kind("connectors.aws_cur", "lineItem/UnblendedCost or line_item_unblended_cost, bill/PayerAccountId"),
+    "aws-cost-explorer": Kind(
+        "connectors.aws_cost_explorer", "ResultsByTime, GroupDefinitions (JSON of GetCostAndUsage)"
+    ),
     "gcp-export": Kind(
         "connectors.gcp_export", "billing_account_id, service, sku, usage_start_time, cost, export_time"
     ),
