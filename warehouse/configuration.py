@@ -49,6 +49,7 @@ class Configuration:
     usual_lag_days: dict[str, int] = field(
         default_factory=lambda: {
             "aws-cur": 2,
+            "aws-cost-explorer": 2,
             "focus": 2,
             "gcp-export": 2,
             "litellm": 0,
