@@ -43,6 +43,7 @@ VECTORS: Mapping[str, float] = {
     "100k": 1e5, "300k": 3e5, "1M": 1e6, "3M": 3e6, "10M": 1e7, "30M": 3e7, "100M": 1e8,
 }  # fmt: skip
 BITS = ("16", "8", "4")
+PLACES: Mapping[str, str] = {"Own nodes": "own", "A managed service": "managed"}
 GPU = "GPU inference"
 CAPACITY = ("GPU inference", "Vector database", "Storage and transfer")
 
@@ -306,7 +307,7 @@ def _vector_controls(_situation: Situation) -> tuple[Control, ...]:
     return (
         Control("vectors", "Vectors stored", "steps", "3M", "The bill does not say how many there are. As today: nothing changes.",
                 (AS_TODAY, *VECTORS), main=True),
-        Control("to", "Moves to", "choice", "own", "Own nodes, or a managed service.", ("own", "managed")),
+        Control("to", "Moves to", "choice", "Own nodes", "What takes its place.", tuple(PLACES)),
         Control("dimensions", "Dimensions", "number", 1536, "Numbers in a vector.", low=1, high=100_000, step=128),
         Control("bytes", "Bytes of a number", "choice", "4", "Less: quantised.", ("4", "2", "1")),
         Control("queries", "Queries", "number", 3.0, "Searches of a managed service.", high=1_000_000, step=1, unit="millions a month"),
@@ -319,7 +320,7 @@ def _vectors(_situation: Situation, setting: Setting) -> VectorDatabase:
     if setting["vectors"] == AS_TODAY:
         return VectorDatabase.neutral()
     return VectorDatabase(
-        to=setting["to"], vectors=number_of(setting["vectors"], VECTORS), dimensions=int(setting["dimensions"]),
+        to=PLACES.get(setting["to"], "own"), vectors=number_of(setting["vectors"], VECTORS), dimensions=int(setting["dimensions"]),
         bytes_each=int(setting["bytes"]), queries=setting["queries"] * 1e6, copies=int(setting["copies"]),
         hours_of_work=1.0 if setting["work"] else 0.0,
         usd_per_hour_of_work=min(setting["work"], 10_000.0),
@@ -335,7 +336,7 @@ VECTOR = LeverPage(
     lead="The vector database that is billed is replaced: own nodes with enough memory, or a service paid by storage and reads.",
     what="the vector database", axis="Vectors stored", changed="Calls changed", risk="Recall lost",
     controls=_vector_controls, build=_vectors, points=_vector_points,
-    action=lambda setting: f"{setting['vectors']} vectors {'on own nodes' if setting['to'] == 'own' else 'in a managed service'}",
+    action=lambda setting: f"{setting['vectors']} vectors {'on own nodes' if setting['to'] == 'Own nodes' else 'in a managed service'}",
     quality=lambda _situation, _lever, setting: (
         "None at today's precision." if setting["bytes"] == "4" else f"{NO_SAMPLES}: quantised vectors find a little less."
     ),
