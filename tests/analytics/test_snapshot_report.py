@@ -17,13 +17,17 @@ import pytest
 
 from analytics.features import features
 from analytics.filters import Filters
+from analytics.simulators.build_situation import build_situation
+from analytics.simulators.scenario import read_scenario_file
 from analytics.snapshot_report import NEVER_SHOWN, Chart, Column, Report, Series, report_from_json, table_of
 from analytics.snapshot_report_charts import draw
 from analytics.snapshot_report_groups import protect, require_group
 from analytics.snapshot_report_html import CONTENT_SECURITY_POLICY, page
-from analytics.snapshot_report_views import SHAREABLE, report
+from analytics.snapshot_report_pages import plan_answer
+from analytics.snapshot_report_views import SHAREABLE, report, report_of
 from tests.analytics.facts import call, day, warehouse_of
 from tests.operations.command import percall
+from warehouse.configuration import DATA
 from warehouse.errors import InputError
 from warehouse.reader import Warehouse
 
@@ -227,3 +231,19 @@ def test_columns_stack_up_from_zero_and_down_below_it() -> None:
     assert up[1] / more[1] == pytest.approx(6 / 4, rel=0.01)
     assert up[1] / down[1] == pytest.approx(6 / 5, rel=0.01)
     assert up[1] / second[1] == pytest.approx(3, rel=0.01)
+
+
+def test_a_plan_is_a_report_of_its_waterfall(demo_warehouse: Warehouse) -> None:
+    march = Filters(day("2026-03-01"), day("2026-03-31"))
+    plan = read_scenario_file(DATA / "scenarios" / "march-to-may.toml")
+    outcome = plan.run(build_situation(demo_warehouse, march))
+    found = report_of(
+        demo_warehouse, "scenario-planner", march, plan_answer(plan.name, outcome, tuple(plan.assumptions()))
+    )
+    assert report_from_json(found.to_json()) == found
+    levers = found.table("levers")
+    assert levers is not None
+    # What the levers save one after the other leads from today's cost to the plan's.
+    assert sum(row[1] for row in levers.rows) == outcome.saving  # type: ignore[misc]
+    assert levers.rows[-1][4] == outcome.today - outcome.saving
+    assert "Saved by each lever" in page(found)

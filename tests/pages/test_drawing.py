@@ -142,7 +142,7 @@ def test_what_the_data_say_is_no_markup() -> None:
 def test_every_table_has_a_download_beside_it(open_shell: OpenShell) -> None:
     for page in (None, "inform/features.py"):
         app = open_shell(page)
-        assert len(app.dataframe) == len(app.get("download_button")) == 1
+        assert len(app.dataframe) == len(app.main.get("download_button")) == 1
 
 
 def test_unknown_cells_stay_unknown(open_shell: OpenShell) -> None:
