@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analytics import formatting
 from analytics.active_users import ACTIVITY, WHOLE, active_users
@@ -278,16 +280,22 @@ def _per_month(plan: Plan, amount: Decimal, days: int) -> Decimal:
     return (amount * month_days / days).quantize(CENT)
 
 
-def _growth(warehouse: Warehouse, baseline: Filters, first: date, last: date, tiers: tuple[str, ...]) -> float | None:
-    """Active people a day relative to the baseline's; None where activity is not recorded for both: callers would fall with the calls."""
+def _growth(
+    warehouse: Warehouse, baseline: Filters, first: date, last: date, tiers: tuple[str, ...]
+) -> NDArray[np.float64] | None:
+    """Active people of each day relative to the baseline's mean; a day without a record has the mean of the others. None where activity is not
+    recorded for both periods: callers would fall with the calls."""
     where = (("user_tier", tiers),) if tiers else ()
-    counts = []
-    for start, end in ((baseline.start, baseline.end), (first, last)):
-        people = active_users(warehouse, Filters(start, end, where), WHOLE).get(start)
-        if people is None or people.source != ACTIVITY or not people.user_days:
-            return None
-        counts.append(people.user_days / people.days)
-    return counts[1] / counts[0]
+    before = active_users(warehouse, Filters(baseline.start, baseline.end, where), WHOLE).get(baseline.start)
+    daily = active_users(warehouse, Filters(first, last, where), "day")
+    if before is None or before.source != ACTIVITY or not before.user_days:
+        return None
+    found = np.full((last - first).days + 1, np.nan)
+    for day, people in daily.items():
+        if people.source == ACTIVITY:
+            found[(day - first).days] = people.user_days / (before.user_days / before.days)
+    known = ~np.isnan(found)
+    return np.where(known, found, found[known].mean()) if known.any() else None
 
 
 def _named(warehouse: Warehouse, name: str) -> Plan:

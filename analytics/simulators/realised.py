@@ -122,10 +122,10 @@ class Realised:
 
 
 def measure(
-    plan: Plan, base: Period, actual: Period, *, growth: Mapping[int, float] | None = None, notes: Sequence[str] = ()
+    plan: Plan, base: Period, actual: Period, *, growth: Mapping[int, Floats] | None = None, notes: Sequence[str] = ()
 ) -> Realised:
-    """The account of a plan over the days of `actual`. `growth`: active people a day relative to the baseline's, by place of a lever that switches
-    calls off.
+    """The account of a plan over the days of `actual`. `growth`: active people of each day relative to the baseline's mean, by place of a lever that
+    switches calls off.
 
     Raises InputError when the baseline holds neither a call nor a cost.
     """
@@ -137,7 +137,7 @@ def measure(
             f"the days that the plan {plan.name!r} is compared with hold neither a call nor a cost any more"
         )
     said = list(notes)
-    saved, undone_cells = _taken_back(plan, base, actual, dict(growth or {}), said)
+    saved, undone_cells = _taken_back(plan, base, actual, growth or {}, said)
     days, scale = actual.days, actual.days / base.days
     baseline = {name: cost * scale for name, cost in totals(base).items()}
     spent = totals(actual)
@@ -158,7 +158,7 @@ def measure(
         - sum((each.get(name, ZERO) for each in by_lever), ZERO)
         for name in categories
     }  # fmt: skip
-    errors = _baseline_errors(plan, base, actual, dict(growth or {}), len(levers))
+    errors = _baseline_errors(plan, base, actual, growth or {}, len(levers))
     index = _growth_of_levers(plan, base, actual, undone_cells)
     rows = [
         _row(plan, place, lever, saved[place], by_lever[place], errors[place], index[place], days, exact["volume"])
@@ -181,7 +181,7 @@ def cents(amount: float) -> Decimal:
 
 
 def _taken_back(
-    plan: Plan, base: Period, actual: Period, growth: dict[int, float], said: list[str]
+    plan: Plan, base: Period, actual: Period, growth: Mapping[int, Floats], said: list[str]
 ) -> tuple[list[Daily], pd.DataFrame]:
     """USD that each lever saved, by category and day; and the cells without any of them."""
     levers, yard = plan.scenario.enabled, Yardstick(base.cells, growth)
@@ -347,7 +347,9 @@ def _status(days: int, expected: float, realised: float, low: float, high: float
     return "ahead" if realised > expected + slack else "on track"
 
 
-def _baseline_errors(plan: Plan, base: Period, actual: Period, growth: dict[int, float], number: int) -> list[float]:
+def _baseline_errors(
+    plan: Plan, base: Period, actual: Period, growth: Mapping[int, Floats], number: int
+) -> list[float]:
     """Standard error of each lever's saving, and last of their sum, from the baseline's days: delete-a-block jackknife (Künsch 1989)."""
     blocks = np.array_split(np.arange(base.days), max(base.days // 7, min(base.days, 2)))
     if len(blocks) < 2:

@@ -12,13 +12,14 @@
 | retrieval | input tokens of a call; what embedding costs a day | as much input a call as the baseline; its embedding every day |
 | switching off | requests that people of the baseline's habits would have made | are made again, like those of the feature's other users |
 
+Each day is compared with the baseline's mean, so that what is saved adds up over days: by chance a little more on one day, a little less on the next.
 Where a lever shows nothing (a share as in the baseline) the cells stay as they are. It works both ways: a share below the baseline's is a loss.
 Calls without known tokens or cost stay as they are, and so do features that the baseline does not know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,15 +40,16 @@ from analytics.simulators.tier_switch import SwitchOff
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 OWN = "self-hosted"
+BY_DAY = ["feature", "day"]
 
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """What actual calls are measured by: the baseline's cells, and `growth` of active people by place of a lever that switches calls off
-    (people a day relative to the baseline's; absent: not recorded)."""
+    """What actual calls are measured by: the baseline's cells, and `growth` of active people by place of a lever that switches calls off (people of
+    each actual day relative to the baseline's mean; absent: not recorded)."""
 
     base: Cells
-    growth: dict[int, float]
+    growth: Mapping[int, Floats]
 
 
 def undone(lever: Lever, place: int, now: pd.DataFrame, actual: Cells, yard: Yardstick) -> pd.DataFrame:
@@ -86,11 +88,9 @@ def _moved_back(
     """Calls whose `column` is one of the targets, as far as that is more (or less) often so than in the baseline, as the baseline had them."""
     base = yard.base.frame
     in_base, in_now = _calls(base, place), _calls(now, place)
-    share_base, share_now = _share(base, in_base, column, targets), _share(now, in_now, column, targets)
-    both = share_base.index.intersection(share_now.index)
-    gap = (share_now[both] - share_base[both]).where(lambda each: each.abs() > 1e-12, 0.0)
+    share_base = _share(base, in_base, column, targets, ["feature"])
+    more, less = _gaps(now, share_base, _share(now, in_now, column, targets, BY_DAY))
     is_target = now[column].isin(targets).to_numpy()
-    more, less = (gap / share_now[both]).clip(0, 1), (-gap / (1 - share_now[both])).clip(0, 1)
     parts = []
     taken = np.zeros(len(now))
     for goes, gaps, wanted in (
@@ -98,8 +98,7 @@ def _moved_back(
         (~is_target, less, base[column].isin(targets)),
     ):
         mix = _mix(base[in_base & wanted], column)
-        fraction = gaps.where(gaps.index.isin(mix["feature"]), 0.0)
-        part = now["feature"].map(fraction).fillna(0.0).to_numpy()
+        part = np.where(now["feature"].isin(mix["feature"]), gaps, 0.0)
         # Answers of a cache go along: were they paid, they would be paid at the same model.
         part = np.where(_like_calls(now, place) & goes, part, 0.0)
         at = np.flatnonzero(part > 0)
@@ -120,12 +119,10 @@ def _moved_back(
 def _answers_paid(_lever: Lever, place: int, now: pd.DataFrame, actual: Cells, yard: Yardstick) -> pd.DataFrame:
     base = yard.base.frame
     of_base, of_now = _asked(base, place), _asked(now, place)
-    share_base = _ratio(base[of_base & base["hit"]], base[of_base], "requests")
-    share_now = _ratio(now[of_now & now["hit"]], now[of_now], "requests")
-    both = share_base.index.intersection(share_now.index)
-    gap = share_now[both] - share_base[both]
-    hit = now["hit"].to_numpy() & of_now
-    part = np.where(hit, now["feature"].map((gap / share_now[both]).clip(0, 1)).fillna(0.0), 0.0)
+    share_base = _ratio(base[of_base & base["hit"]], base[of_base], "requests", ["feature"])
+    share_now = _ratio(now[of_now & now["hit"]], now[of_now], "requests", BY_DAY)
+    more, fewer = _gaps(now, share_base, share_now)
+    part = np.where(now["hit"].to_numpy() & of_now, more, 0.0)
     at = np.flatnonzero(part > 0)
     result = now
     if len(at):
@@ -134,27 +131,26 @@ def _answers_paid(_lever: Lever, place: int, now: pd.DataFrame, actual: Cells, y
         cost = listed * actual.discount[paid["model"].to_numpy()]
         # An answer whose tokens nobody logged is paid like a mean call of its feature.
         calls = now[_calls(now, place)]
-        mean = _ratio_of(calls, "cost", "calls").reindex(paid["feature"]).to_numpy(np.float64, na_value=0.0)
+        mean = (
+            _ratio_of(calls, "cost", "calls", ["feature"]).reindex(paid["feature"]).to_numpy(np.float64, na_value=0.0)
+        )
         blind = np.isnan(cost) | ~paid["usable"].to_numpy()
         paid["cost"] = np.where(blind, paid["calls"] * mean, cost)
         result = pd.concat([_scaled(now, 1 - part), paid], ignore_index=True)
-    fewer = (-gap / (1 - share_now[both])).clip(0, 1)
     if (fewer > 0).any():
-        called = _calls(result, place)
-        kept = 1 - np.where(called, result["feature"].map(fewer).fillna(0.0), 0.0)
         # What the baseline's cache would have answered was asked all the same: only its cost goes.
-        result = result.assign(cost=result["cost"] * kept)
+        gone = np.concatenate([fewer, np.zeros(len(result) - len(now))])
+        result = result.assign(cost=result["cost"] * (1 - np.where(_calls(result, place), gone, 0.0)))
     return result
 
 
 def _plain_input(_lever: Lever, place: int, now: pd.DataFrame, actual: Cells, yard: Yardstick) -> pd.DataFrame:
     base = yard.base.frame
-    share_base, share_now = (_cached_share(frame[_calls(frame, place)]) for frame in (base, now))
-    both = share_base.index.intersection(share_now.index)
-    gap = share_now[both] - share_base[both]
+    share_base = _cached_share(base[_calls(base, place)], ["feature"])
     like = _like_calls(now, place)
-    more = np.where(like, now["feature"].map((gap / share_now[both]).clip(0, 1)).fillna(0.0), 0.0)
-    less = np.where(like, now["feature"].map((-gap / (1 - share_now[both])).clip(0, 1)).fillna(0.0), 0.0)
+    more, less = (
+        np.where(like, each, 0.0) for each in _gaps(now, share_base, _cached_share(now[_calls(now, place)], BY_DAY))
+    )
     if not (more.any() or less.any()):
         return now
     moved = sum(now[name] * more for name in CACHED)
@@ -170,13 +166,18 @@ def _plain_input(_lever: Lever, place: int, now: pd.DataFrame, actual: Cells, ya
 def _long_answers(lever: Lever, place: int, now: pd.DataFrame, actual: Cells, yard: Yardstick) -> pd.DataFrame:
     base = yard.base.frame
     in_base, in_now = base[_calls(base, place)], now[_calls(now, place)]
-    ratio = (_answer(in_base) / _answer(in_now)).replace([np.inf, -np.inf], np.nan).dropna()
-    factor = np.where(_like_calls(now, place), now["feature"].map(ratio).fillna(1.0), 1.0)
+    like = _like_calls(now, place)
+    ratio = _clean(_usual(now, _answer(in_base, ["feature"])) / _of_day(now, _answer(in_now, BY_DAY)))
+    factor = np.where(like, ratio.fillna(1.0), 1.0)
     changed = now.assign(output_tokens=now["output_tokens"] * factor, reasoning_tokens=now["reasoning_tokens"] * factor)
     changed["cost"] = _repriced(now, changed, actual, yard)
     if isinstance(lever, OutputLimits) and lever.end_repeats:
-        again = (_ratio_of(in_base, "calls", "requests") / _ratio_of(in_now, "calls", "requests")).dropna()
-        times = np.where(_calls(changed, place), changed["feature"].map(again).fillna(1.0), 1.0)
+        usual, own = (
+            _ratio_of(in_base, "calls", "requests", ["feature"]),
+            _ratio_of(in_now, "calls", "requests", BY_DAY),
+        )
+        again = _clean(_usual(changed, usual) / _of_day(changed, own)).fillna(1.0)
+        times = np.where(_calls(changed, place), again, 1.0)
         asked = changed["requests"]
         changed = _scaled(changed, times).assign(requests=asked)
     return changed
@@ -188,8 +189,9 @@ def _long_prompts(lever: Lever, place: int, now: pd.DataFrame, actual: Cells, ya
     base = yard.base.frame
     changed = now
     if lever.context_ratio != 1:
-        gap = (_input(base[_calls(base, place)]) - _input(now[_calls(now, place)])).dropna()
-        more = np.where(_like_calls(now, place), now["feature"].map(gap).fillna(0.0), 0.0) * now["calls"]
+        usual = _usual(now, _input(base[_calls(base, place)], ["feature"]))
+        gap = _clean(usual - _of_day(now, _input(now[_calls(now, place)], BY_DAY))).fillna(0.0)
+        more = np.where(_like_calls(now, place), gap, 0.0) * now["calls"]
         changed = now.assign(uncached_input_tokens=(now["uncached_input_tokens"] + more).clip(lower=0))
         changed["cost"] = _repriced(now, changed, actual, yard)
     if lever.embedding_model is not None or lever.only_changed or lever.embedding_ratio != 1:
@@ -202,49 +204,35 @@ def _long_prompts(lever: Lever, place: int, now: pd.DataFrame, actual: Cells, ya
 
 def _asked_again(_lever: Lever, place: int, now: pd.DataFrame, actual: Cells, yard: Yardstick) -> pd.DataFrame:
     base = yard.base.frame
+    column = f"for{place}"
     parts = [now]
-    scale = actual.days / yard.base.days
-    for feature in base["feature"][base[f"for{place}"] & ~base["embeds"]].unique():
+    for feature in base["feature"][base[column] & ~base["embeds"]].unique():
         of_base, of_now = base[base["feature"] == feature], now[now["feature"] == feature]
-        gone_base, rest_base = of_base[of_base[f"for{place}"]], of_base[~of_base[f"for{place}"] & ~of_base["hit"]]
-        rest_now = of_now[~of_now[f"for{place}"] & ~of_now["hit"]]
-        growth = yard.growth.get(place)
-        if growth is None:
-            asked, before = rest_now["requests"].sum(), rest_base["requests"].sum() * scale
-            growth = asked / before if before > 0 and asked > 0 else 1.0
-        expected = gone_base["requests"].sum() * scale * growth
-        lost = expected - of_now["requests"][of_now[f"for{place}"]].sum()
-        if lost <= 0:
-            continue
-        like = rest_now if rest_now["requests"].sum() > 0 else None
-        if like is None:
-            mean = _scaled(gone_base, 1 / yard.base.days)
-            like = pd.concat([mean.assign(day=day, as_base=True) for day in range(actual.days)])
-            dearer = 1.0
-        else:
-            each = [part["cost"].sum() / max(part["requests"].sum(), 1e-9) for part in (gone_base, rest_base)]
-            dearer = each[0] / each[1] if each[0] > 0 and each[1] > 0 else 1.0
-            like = like.assign(**{f"for{place}": True})
-        again = _scaled(like, lost / like["requests"].sum())
-        again = again.assign(**{name: again[name] * dearer for name in VALUES if name not in ("calls", "requests")})
-        parts.append(_on_lost_days(again, of_base, of_now, place, lost))
+        gone, others = of_base[of_base[column]], of_base[~of_base[column] & ~of_base["hit"]]
+        rest = of_now[~of_now[column] & ~of_now["hit"]]
+        asked = _requests(rest, actual.days)
+        grown = yard.growth.get(place)
+        if grown is None:
+            usual = others["requests"].sum() / yard.base.days
+            grown = asked / usual if usual > 0 and asked.any() else np.ones(actual.days)
+        # By day, and either way: where as many as before call, what chance adds on some days it takes on others.
+        lost = gone["requests"].sum() / yard.base.days * grown - _requests(of_now[of_now[column]], actual.days)
+        each = [part["cost"].sum() / max(part["requests"].sum(), 1e-9) for part in (gone, others)]
+        dearer = each[0] / each[1] if each[0] > 0 and each[1] > 0 else 1.0
+        factor = np.divide(lost, asked, out=np.zeros(actual.days), where=asked > 0)[rest["day"].to_numpy()]
+        again = _scaled(rest, factor).assign(**{column: True})
+        parts.append(
+            again.assign(**{name: again[name] * dearer for name in VALUES if name not in ("calls", "requests")})
+        )
+        # On a day without any other user of the feature they call as in the baseline.
+        mean, usual = _scaled(gone, 1 / yard.base.days), gone["requests"].sum() / yard.base.days
+        alone = [day for day in range(actual.days) if asked[day] <= 0 and usual > 0]
+        parts += [_scaled(mean, lost[day] / usual).assign(day=day, as_base=True) for day in alone]
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else now
 
 
-def _on_lost_days(again: pd.DataFrame, base: pd.DataFrame, now: pd.DataFrame, place: int, lost: float) -> pd.DataFrame:
-    """The calls that were not made, on the days on which they were missed: in proportion to what each day lacks of the mean share of the chosen."""
-    gone = f"for{place}"
-    usual = base["requests"][base[gone]].sum() / max(base["requests"].sum(), 1e-9)
-    made = now.groupby("day")["requests"].sum()
-    chosen = now[now[gone]].groupby("day")["requests"].sum().reindex(made.index).fillna(0.0)
-    others = made - chosen
-    missing = (others * usual / max(1 - usual, 1e-9) - chosen).clip(lower=0)
-    per_day = again.groupby("day")["requests"].sum()
-    missing = missing.reindex(per_day.index).fillna(0.0)
-    if not missing.sum() > 0:
-        return again
-    factor = (missing / missing.sum() * lost / per_day).fillna(0.0)
-    return _scaled(again, again["day"].map(factor).to_numpy(np.float64))
+def _requests(frame: pd.DataFrame, days: int) -> Floats:
+    return np.bincount(frame["day"].to_numpy(), weights=frame["requests"].to_numpy(), minlength=days).astype(np.float64)
 
 
 _UNDO: dict[type, Callable[[Lever, int, pd.DataFrame, Cells, Yardstick], pd.DataFrame]] = {
@@ -277,22 +265,46 @@ def _scaled(frame: pd.DataFrame, factor: float | Floats) -> pd.DataFrame:
     return frame.assign(**{name: frame[name] * factor for name in VALUES})
 
 
-def _ratio(part: pd.DataFrame, whole: pd.DataFrame, column: str) -> pd.Series:
-    """Sum of the part by that of the whole, by feature of the whole."""
-    total = whole.groupby("feature")[column].sum()
+def _ratio(part: pd.DataFrame, whole: pd.DataFrame, column: str, keys: list[str]) -> pd.Series:
+    """Sum of the part by that of the whole, by the keys of the whole."""
+    total = whole.groupby(keys)[column].sum()
     total = total[total > 0]
-    return part.groupby("feature")[column].sum().reindex(total.index).fillna(0.0) / total
+    return part.groupby(keys)[column].sum().reindex(total.index).fillna(0.0) / total
 
 
-def _ratio_of(frame: pd.DataFrame, column: str, by: str) -> pd.Series:
-    sums = frame.groupby("feature")[[column, by]].sum()
+def _ratio_of(frame: pd.DataFrame, column: str, by: str, keys: list[str]) -> pd.Series:
+    sums = frame.groupby(keys)[[column, by]].sum()
     sums = sums[sums[by] > 0]
     return sums[column] / sums[by]
 
 
-def _share(frame: pd.DataFrame, inside: Mask, column: str, targets: list[int]) -> pd.Series:
+def _share(frame: pd.DataFrame, inside: Mask, column: str, targets: list[int], keys: list[str]) -> pd.Series:
     calls = frame[inside]
-    return _ratio(calls[calls[column].isin(targets)], calls, "calls")
+    return _ratio(calls[calls[column].isin(targets)], calls, "calls", keys)
+
+
+def _usual(now: pd.DataFrame, by_feature: pd.Series) -> pd.Series:
+    """The baseline's figure of each cell's feature; NaN: it does not know the feature."""
+    return now["feature"].map(by_feature).astype(np.float64)
+
+
+def _of_day(now: pd.DataFrame, by_day: pd.Series) -> pd.Series:
+    """The figure of each cell's feature and day; NaN: none of its calls is paid for."""
+    if not len(by_day):
+        return pd.Series(np.nan, now.index)
+    return pd.Series(by_day.reindex(pd.MultiIndex.from_frame(now[BY_DAY])).to_numpy(np.float64), now.index)
+
+
+def _clean(figures: pd.Series) -> pd.Series:
+    return figures.replace([np.inf, -np.inf], np.nan)
+
+
+def _gaps(now: pd.DataFrame, share_base: pd.Series, share_now: pd.Series) -> tuple[Floats, Floats]:
+    """By cell: which part of those that share it must not, and which part of those that do not must share it, for the day to be like the baseline."""
+    usual, own = _usual(now, share_base), _of_day(now, share_now)
+    gap = (own - usual).where(lambda each: each.abs() > 1e-12, 0.0)
+    more, less = (_clean(each).fillna(0.0).clip(0, 1).to_numpy() for each in (gap / own, -gap / (1 - own)))
+    return more, less
 
 
 def _mix(frame: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -303,19 +315,19 @@ def _mix(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return mix.rename(columns={column: "_to"})
 
 
-def _cached_share(calls: pd.DataFrame) -> pd.Series:
-    sums = calls.groupby("feature")[list(INPUTS)].sum()
+def _cached_share(calls: pd.DataFrame, keys: list[str]) -> pd.Series:
+    sums = calls.groupby(keys)[list(INPUTS)].sum()
     whole = sums.sum(axis=1)
     return (sums[list(CACHED)].sum(axis=1) / whole)[whole > 0]
 
 
-def _answer(calls: pd.DataFrame) -> pd.Series:
-    sums = calls.groupby("feature")[["calls", "output_tokens", "reasoning_tokens"]].sum()
+def _answer(calls: pd.DataFrame, keys: list[str]) -> pd.Series:
+    sums = calls.groupby(keys)[["calls", "output_tokens", "reasoning_tokens"]].sum()
     return (sums["output_tokens"] + sums["reasoning_tokens"]) / sums["calls"]
 
 
-def _input(calls: pd.DataFrame) -> pd.Series:
-    sums = calls.groupby("feature")[["calls", *INPUTS]].sum()
+def _input(calls: pd.DataFrame, keys: list[str]) -> pd.Series:
+    sums = calls.groupby(keys)[["calls", *INPUTS]].sum()
     return sums[list(INPUTS)].sum(axis=1) / sums["calls"]
 
 
