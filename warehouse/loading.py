@@ -36,6 +36,9 @@ from warehouse.settling import GONE, Settling
 from warehouse.staging import StagedFile, Staging
 from warehouse.store import FactFile, Store, Writer
 
+_NOT_YET = 2**62
+"""Stands for the number of the load that a new price comes from until it has one: later than any."""
+
 
 class Loading:
     """One load: takes extractions, decides what they replace, writes and publishes. Holds the store's write lock.
@@ -118,6 +121,7 @@ class Loading:
         self._stage_prices()
         self.staging.complete(self._price, category_expression(self.configuration.category_rules))
         reports = self._assign_loads()
+        self._number_prices()
         create_new_restatements(self.connection)
         files = {(file.table, file.month): file for file in (self.base.files if self.base else ())}
         settling = Settling(self.staging, self.filing, self.on_overlap)
@@ -163,11 +167,21 @@ class Loading:
         self.connection.execute("INSERT INTO all_prices BY NAME SELECT *, NULL::BIGINT AS load_id FROM shipped_arrow")
         self.connection.unregister("shipped_arrow")
         staged = [table.name for table in self.staging.tables()]
-        new = f" UNION ALL SELECT {names} FROM staged_prices" if "prices" in staged else ""
+        own = ", ".join(f"{_NOT_YET} AS load_id" if name == "load_id" else name for name in TABLES["prices"].names)
+        new = f" UNION ALL SELECT {own} FROM staged_prices" if "prices" in staged else ""
         self.connection.execute(
             f"""INSERT INTO all_prices SELECT {names} FROM (
                     SELECT {names} FROM ({self.filing.base_meta("prices")}) WHERE load_id IS NOT NULL{new})
-                QUALIFY row_number() OVER (PARTITION BY {", ".join(names.split(", ")[:6])}, valid_from ORDER BY load_id DESC NULLS FIRST) = 1"""
+                QUALIFY row_number() OVER (PARTITION BY {", ".join(names.split(", ")[:6])}, valid_from ORDER BY load_id DESC) = 1"""
+        )
+
+    def _number_prices(self) -> None:
+        """Give the prices of this load the numbers of their loads: what has none counts as shipped, and is not kept for the next load."""
+        if "prices" not in {table.name for table in self.staging.tables()}:
+            return
+        key = " AND ".join(f"p.{name} = s.{name}" for name in TABLES["prices"].identity)
+        self.connection.execute(
+            f"UPDATE all_prices AS p SET load_id = s.load_id FROM staged_prices AS s WHERE p.load_id = {_NOT_YET} AND {key}"
         )
 
     def _price(self, connection: duckdb.DuckDBPyConnection, table: str, source: str | None = None) -> None:
@@ -299,7 +313,7 @@ class Loading:
             "loads": "SELECT * FROM past_loads UNION ALL SELECT * FROM new_loads",
             "rejects": f"{self.filing.base_meta('rejects')} UNION ALL SELECT * FROM new_rejects",
             "restatements": f"{self.filing.base_meta('restatements')} UNION ALL SELECT * FROM new_restatements",
-            "prices": "SELECT * FROM all_prices",
+            "prices": f"SELECT * FROM all_prices WHERE load_id IS NULL OR load_id NOT IN ({GONE})",
             "fx_rates": self._small("fx_rates"),
         }
         files.pop((META, ""), None)
