@@ -40,9 +40,9 @@ def quality_chart(judged: Judged, here: Risk, *, by_cost: bool, key: str, height
         },
         "yAxis": {"type": "value", "scale": True, "splitNumber": 4, "axisLabel": {"formatter": "{value}%"}},
         "series": [
-            _line("This router", line, shade, 2.5, "solid"),
-            _line("Drawing lots", ends, grey, 1.5, "dashed"),
-            _point("Today: all on today's model", ends[-1], grey, "circle", 10),
+            _line("Router", line, shade, 2.5, "solid"),
+            _line("Lots", ends, grey, 1.5, "dashed"),
+            _point("Today", ends[-1], grey, "circle", 10),
             _point(
                 "This setting", [float(along[place]), 100 * here.quality], accent, "diamond", 16
             ),

@@ -195,14 +195,14 @@ def _chart(curves: list[pd.DataFrame], leaving: tuple[float, float], change: int
     }  # fmt: skip
     spec: dict[str, Any] = {
         "animation": False,
-        "grid": {"left": 8, "right": 24, "top": 30, "bottom": 28, "containLabel": True},
+        "grid": {"left": 8, "right": 24, "top": 48, "bottom": 28, "containLabel": True},
         "legend": {"top": 0, "left": 0, "itemGap": 16},
         "tooltip": {"trigger": "axis", "valueFormatter": "dollar"},
         "xAxis": {
             "type": "category", "data": values, "name": "Price, compared with today", "nameLocation": "middle", "nameGap": 30,
             "axisLabel": {"hideOverlap": True},
         },
-        "yAxis": {"type": "value", "splitNumber": 4, "axisLabel": {"formatter": "${value}"}},
+        "yAxis": {"type": "value", "splitNumber": 4, "name": "USD", "nameTextStyle": {"align": "right"}},
         "series": series,
     }  # fmt: skip
     ends = [formatting.usd(curve["result"].iloc[-1], plus=True) for curve in curves]

@@ -7,13 +7,22 @@ from typing import cast
 import streamlit as st
 
 from analytics.simulators.gpu_rightsizing import GpuRightsizing, gpu_options
+from analytics.simulators.lever import Lever
+from analytics.simulators.lever_page import Setting
 from analytics.simulators.lever_pages import PAGES
 from analytics.simulators.lever_pages_resources import AS_TODAY
+from analytics.simulators.situation import Situation
 from analytics.simulators.slider import kept
 from pages import _draw as draw
 from pages import _situation
 from pages._filters import current
 from pages._lever_setting import at_the_sliders, current_setting
+
+
+def precision(_situation: Situation, lever: Lever, _setting: Setting) -> tuple[float, str] | None:
+    """Weights of as many bits as today's answer as they do today; with fewer nobody knows."""
+    chosen = cast("GpuRightsizing", lever)
+    return (0.0, f"None: {chosen.bits} bits, as today.") if chosen.bits >= chosen.bits_now else None
 
 
 @st.fragment

@@ -3,5 +3,5 @@
 from pages import _lever_page
 from pages.optimize import _gpu_options
 
-if _lever_page.show("gpu-rightsizing"):
+if _lever_page.show("gpu-rightsizing", _lever_page.Own(risk=_gpu_options.precision)):
     _gpu_options.options()
