@@ -30,7 +30,7 @@ def load(
     ] = False,
     add: Annotated[bool, typer.Option("--add", help="The files count in addition to what the store holds.")] = False,
 ) -> None:
-    """Load files. The kind is found from their content: focus, aws-cur, gcp-export, litellm, langfuse-export, otel, openai-usage,
+    """Load files. The kind is found from their content: focus, aws-cur, aws-cost-explorer, gcp-export, litellm, langfuse-export, otel, openai-usage,
     anthropic-usage, calls, activity, revenue, utilization, prices, fx.
 
     Prints one JSON line per kind and partition: rows in, kept and rejected, billed and effective sums. Exit code 2 when a file was
