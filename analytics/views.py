@@ -83,6 +83,16 @@ VIEWS: dict[str, View] = {
             "days that cost more or less than they should, by the 20 % rule and by the default detector",
         ),
         View(
+            "why-changed",
+            "analytics.why_changed:why_changed",
+            "why cost changed against the period before: calls, mix, tokens, cache, price, infrastructure, by feature",
+        ),
+        View(
+            "budgets",
+            "analytics.budgets:budget_view",
+            "each budget: spent, forecast of the month's end with its range, and whether it holds",
+        ),
+        View(
             "reconciliation",
             "analytics.reconciliation:reconciliation",
             "traces beside the provider's bill, by model and period",
