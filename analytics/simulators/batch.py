@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -15,7 +16,9 @@ from analytics.simulators.slider import Slider, kept
 from analytics.simulators.waterfall import cents
 from analytics.simulators.workload import Workload
 
-_SALT = 43
+SALT = 43
+"""Of the lots by which calls are chosen."""
+
 _HOUR = 3_600_000_000
 
 
@@ -48,18 +51,15 @@ class Batch:
         return cls()
 
     def touches(self, situation: Situation) -> NDArray[np.bool_]:
-        return _plan(self, situation)[0]
+        return batch_plan(self, situation)[0]
 
     def apply(self, situation: Situation) -> Situation:
         if self.share == 0:
             return situation
-        able, left_out = _plan(self, situation)
+        able, left_out = batch_plan(self, situation)
         if left_out:
-            sentence = (
-                f"{', '.join(left_out)}: the price books have no batch price for these calls, so they stay as they are."
-            )
-            situation = replace(situation, notes=tuple(dict.fromkeys((*situation.notes, sentence))))
-        chosen = able & (situation.workload.draws(_SALT) < self.share)
+            situation = replace(situation, notes=tuple(dict.fromkeys((*situation.notes, no_batch_price(left_out)))))
+        chosen = able & (situation.workload.draws(SALT) < self.share)
         if not chosen.any():
             return situation
         situation, code = situation.with_processing("batch")
@@ -75,6 +75,11 @@ class Batch:
         ]
 
 
+def no_batch_price(models: Sequence[str]) -> str:
+    """The sentence on models whose calls could wait but have no batch price."""
+    return f"{', '.join(models)}: the price books have no batch price for these calls, so they stay as they are."
+
+
 def _tokens(workload: Workload, cache_share: float) -> dict[str, NDArray[np.int64]]:
     kept = np.floor(workload.cache_read_tokens * cache_share).astype(np.int64)
     if not workload.cache_read_tokens.any():
@@ -83,12 +88,12 @@ def _tokens(workload: Workload, cache_share: float) -> dict[str, NDArray[np.int6
     return {"cache_read_tokens": kept, "uncached_input_tokens": plain}
 
 
-def _plan(setting: Batch, situation: Situation) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+def batch_plan(setting: Batch, situation: Situation) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """The calls that can wait and have a batch price; and the models whose calls could wait but have none."""
-    return kept(situation, Batch.name, replace(setting, share=0.0), lambda: _planned(setting, situation))
+    return kept(situation, Batch.name, replace(setting, share=0.0), lambda: _made_plan(setting, situation))
 
 
-def _planned(setting: Batch, situation: Situation) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+def _made_plan(setting: Batch, situation: Situation) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     situation, code = situation.with_processing("batch")
     workload = situation.workload
     able = setting.calls.mask(workload) & can_wait(
@@ -141,8 +146,8 @@ def batch_slider(setting: Batch, situation: Situation) -> Slider:
 
 def _slider(setting: Batch, situation: Situation) -> Slider:
     workload = situation.workload
-    at = np.flatnonzero(_plan(setting, situation)[0])
-    draws = workload.draws(_SALT)[at]
+    at = np.flatnonzero(batch_plan(setting, situation)[0])
+    draws = workload.draws(SALT)[at]
     order = np.argsort(draws, kind="stable")
     at, draws = at[order], draws[order]
     all_of_them = replace(setting, share=1.0).apply(situation).workload
@@ -169,7 +174,7 @@ def batch_candidates(setting: Batch, situation: Situation) -> pd.DataFrame:
     counted = workload.active & workload.has_usage & ~workload.is_cache_hit & np.isin(workload.processing, standard)
     counted &= setting.calls.mask(workload)
     streams, next_call = workload.heavy.numbers("is_stream"), followed(workload, setting.follow_up_hours)
-    able = _plan(setting, situation)[0]
+    able = batch_plan(setting, situation)[0]
     saved = workload.spent() - replace(setting, share=1.0).apply(situation).workload.spent()
     waiting = can_wait(workload, follow_up_hours=setting.follow_up_hours, with_users=setting.with_users) & counted
     offline = can_wait(workload, follow_up_hours=setting.follow_up_hours)

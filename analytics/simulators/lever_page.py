@@ -1,21 +1,21 @@
 """One lever with its sliders, as a page shows it: a curve along the main slider, and the outcome of one setting.
 
 A setting is a mapping of control names to values, as the controls say them. Nothing here queries the warehouse: all comes from the situation, and
-what is expensive is prepared once in its memo.
+what is expensive is prepared once in its memo: a move of the main slider, to any of its steps, then goes through no call (`Effect`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import pandas as pd
 
 from analytics import formatting
+from analytics.simulators.effect import Effect, cost, outcome
 from analytics.simulators.lever import Lever, Selection
-from analytics.simulators.run_scenario import run
+from analytics.simulators.run_scenario import today
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import kept
 from analytics.simulators.waterfall import Waterfall, cents
@@ -26,6 +26,8 @@ Setting = Mapping[str, Any]
 NO_SAMPLES = "Not known without labelled samples"
 SHARES: Mapping[str, float] = {f"{percent}%": percent / 100 for percent in range(0, 101, 5)}
 """Steps of a slider over shares."""
+
+STEPS = tuple(SHARES.values())
 
 POINT_COLUMNS = ("value", "cost", "saving", "changed_calls", "risk", "is_today")
 
@@ -67,9 +69,9 @@ class LeverPage:
     """What a page about one lever asks and shows.
 
     key: prefix of its controls in an address. controls: its sliders for a situation. build: the lever of a setting (its neutral setting where
-    nothing is to change); raises InputError. points: cost, saving, changed calls and risk (a share, None: not known) of each option of the
-    main control, at the other values of the setting. action: what the setting does, as the beginning of a sentence. quality: what is known of the
-    risk at this setting. missing: what the situation lacks for the lever, None: nothing. detail: a table of its own.
+    nothing is to change); raises InputError. effect: what the lever does at a setting, read from what was prepared for all options of the main
+    control. action: what the setting does, as the beginning of a sentence. quality: what is known of the risk at this setting. missing: what the
+    situation lacks for the lever, None: nothing. detail: a table of its own.
     """
 
     key: str
@@ -81,15 +83,19 @@ class LeverPage:
     risk: str
     controls: Callable[[Situation], tuple[Control, ...]]
     build: Callable[[Situation, Setting], Lever]
-    points: Callable[[Situation, Setting, Sequence[str]], list[Point]]
+    effect: Callable[[Situation, Setting], Effect]
     action: Callable[[Setting], str]
     quality: Callable[[Situation, Lever, Setting], str]
     missing: Callable[[Situation], str | None]
     detail: Callable[[Situation, Lever], Detail | None]
 
+    def drawn(self, situation: Situation) -> tuple[Control, ...]:
+        """`controls`, worked out once."""
+        return kept(situation, f"{self.key} page controls", (), lambda: self.controls(situation))
+
     def main(self, situation: Situation) -> Control:
         """The control that the curve runs along."""
-        return next(control for control in self.controls(situation) if control.main)
+        return next(control for control in self.drawn(situation) if control.main)
 
     def curve(self, situation: Situation, setting: Setting) -> pd.DataFrame:
         """One row per option of the main slider, in order: value (its text), cost and saving (Decimal, USD per month, simulated), changed_calls
@@ -101,39 +107,30 @@ class LeverPage:
         others = tuple(sorted((name, value) for name, value in setting.items() if name != main.name))
 
         def make() -> pd.DataFrame:
+            scale = situation.window.scale_to_month
+            base = cents(sum(today(situation).costs.values()) * scale)
             rows = []
-            for option, point in zip(main.options, self.points(situation, setting, main.options), strict=True):
-                rows.append((option, point.cost, point.saving, point.changed, point.risk, point.is_today))
+            for option in main.options:
+                found = self.effect(situation, {**setting, main.name: option})
+                monthly = cents(cost(situation, found) * scale)
+                rows.append((option, monthly, base - monthly, found.changed, found.risk, found.is_today))
             return pd.DataFrame(rows, columns=list(POINT_COLUMNS), dtype=object)
 
         return kept(situation, f"{self.key} page curve", others, make)
 
     def outcome(self, situation: Situation, setting: Setting) -> Outcome:
-        """What this setting does, replayed with its range. Raises InputError."""
-        lever = self.build(situation, setting)
-        replayed = kept(
-            situation, f"{self.key} page outcome", cast("Hashable", lever), lambda: run(situation, (lever,))
-        )
-        return Outcome(lever, replayed)
-
-
-@dataclass(frozen=True)
-class Point:
-    """One point of a curve: USD per month, simulated."""
-
-    cost: Decimal
-    saving: Decimal
-    changed: float
-    risk: float | None = None
-    is_today: bool = False
+        """What this setting does, with its range. Raises InputError."""
+        found = self.effect(situation, setting)
+        return Outcome(found.lever, outcome(situation, found), found.risk)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A lever at one setting, replayed as the only one."""
+    """A lever at one setting, as the only one. risk: a share, None: not known."""
 
     lever: Lever
     waterfall: Waterfall
+    risk: float | None = None
 
     @property
     def is_neutral(self) -> bool:
@@ -185,15 +182,6 @@ def headline(page: LeverPage, outcome: Outcome, curve: pd.DataFrame, setting: Se
     if saving == 0:
         return f"{page.action(setting)} changes calls, but not what they cost"
     return f"{page.action(setting)} would save {outcome.range_words} a month"
-
-
-def from_window(
-    situation: Situation, cost: float, changed: float, *, risk: float | None = None, is_today: bool = False
-) -> Point:
-    """A point from the USD of the window."""
-    scale = situation.window.scale_to_month
-    monthly = cents(cost * scale)
-    return Point(monthly, cents(situation.total() * scale) - monthly, changed, risk, is_today)
 
 
 def chosen_features(setting: Setting) -> Selection:

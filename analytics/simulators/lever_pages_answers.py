@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import cast
 
 from analytics import formatting
+from analytics.simulators.effect import Effect
 from analytics.simulators.embedders import DEFAULT
 from analytics.simulators.lever import Lever
 from analytics.simulators.lever_page import (
     NO_SAMPLES,
     SHARES,
+    STEPS,
     Control,
     LeverPage,
-    Point,
     Setting,
     calls_missing,
     chosen_features,
     features_control,
-    from_window,
     no_detail,
     number_of,
     share_of,
 )
 from analytics.simulators.routing import ModelRouting
+from analytics.simulators.routing_effects import routing_effect, routing_lever
 from analytics.simulators.semantic_cache import THRESHOLDS, SemanticCache
+from analytics.simulators.semantic_cache_effects import hits_at, semantic_cache_effect
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import kept
 from analytics.simulators.stored_vectors import STORED
@@ -78,24 +79,18 @@ def _routing(situation: Situation, setting: Setting) -> ModelRouting:
     whole, share = _whole_routing(setting), share_of(setting)
     if whole.to is None or share == 0:
         return ModelRouting.neutral()
-    curve = whole.curve(situation)
-    return replace(whole, threshold=curve.threshold_for(share)) if len(curve.score) else whole
+    return routing_lever(whole, situation, share, STEPS)
 
 
-def _routing_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    curve = _whole_routing(setting).curve(situation)
-    points = [from_window(situation, situation.total(), 0.0, is_today=True)]
-    for option in options[1:]:
-        found = curve.at(curve.threshold_for(number_of(option, SHARES)) if len(curve.score) else math.inf)
-        points.append(Point(found["cost"], found["saving"], found["routed_calls"]))
-    return points
+def _routing_effect(situation: Situation, setting: Setting) -> Effect:
+    return routing_effect(_whole_routing(setting), situation, share_of(setting), STEPS)
 
 
 ROUTING = LeverPage(
     key="routing", kind=ModelRouting,
     lead="Every call that may be routed is repriced at the target's prices; the easiest go first.",
     what="model routing", axis="Share of calls routed", changed="Calls routed", risk="Quality lost",
-    controls=_routing_controls, build=_routing, points=_routing_points,
+    controls=_routing_controls, build=_routing, effect=_routing_effect,
     action=lambda setting: f"Sending the easiest {setting['share']} of calls to {setting['to']}",
     quality=lambda _situation, _lever, _setting: f"{NO_SAMPLES}: have the same prompts answered by both models, and compare before routing.",
     missing=calls_missing, detail=no_detail,
@@ -145,18 +140,13 @@ def _embedder_of(words: str) -> str:
     return DEFAULT if stored == words else f"{STORED}:{stored}"
 
 
-def _cache_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    frame = _cache(situation, {**setting, "similarity": "1.00"}).curve(situation)
-    rows = {f"{row['threshold']:.2f}": row for row in frame.to_dict("records")}
-    points = [from_window(situation, situation.total(), 0.0, is_today=True)]
-    for option in options[1:]:
-        row = rows[option]
-        points.append(Point(row["cost"], row["saving"], float(row["hits"]), row["false_hit_rate"]))
-    return points
+def _cache_effect(situation: Situation, setting: Setting) -> Effect:
+    return semantic_cache_effect(_cache(situation, setting), situation, THRESHOLDS)
 
 
 def _cache_quality(situation: Situation, lever: Lever, _setting: Setting) -> str:
-    found = cast("SemanticCache", lever).hits(situation)
+    cache = cast("SemanticCache", lever)
+    found = hits_at(cache, situation, THRESHOLDS) if cache.capacity else cache.counted(situation)
     row = found.row()
     if not found.hits:
         return "No call is answered from the cache at this setting."
@@ -172,7 +162,7 @@ CACHE = LeverPage(
     key="cache", kind=SemanticCache,
     lead="Calls are replayed in order of time; one whose question was asked before is not made, and saves what it was logged to cost.",
     what="the semantic cache", axis="Similarity", changed="Calls served", risk="Wrong hits",
-    controls=_cache_controls, build=_cache, points=_cache_points,
+    controls=_cache_controls, build=_cache, effect=_cache_effect,
     action=lambda setting: f"A semantic cache at similarity {setting['similarity']}",
     quality=_cache_quality, missing=calls_missing, detail=no_detail,
 )  # fmt: skip

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import cast
 
+from analytics.simulators.drawn_effects import switch_off_effect
+from analytics.simulators.effect import Effect
 from analytics.simulators.lever import Selection
 from analytics.simulators.lever_page import (
     SHARES,
+    STEPS,
     Control,
     LeverPage,
-    Point,
     Setting,
     calls_missing,
     chosen_features,
     features_control,
-    from_window,
     no_detail,
     number_of,
     share_of,
 )
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import kept
-from analytics.simulators.tier_switch import SwitchOff, switch_off_slider
+from analytics.simulators.tier_switch import SwitchOff
 from analytics.simulators.volume import Volume
+from analytics.simulators.volume_effects import volume_effect
 
 AS_TODAY = "as today"
 GROWTH: Mapping[str, float] = {
@@ -51,13 +52,8 @@ def _off(_situation: Situation, setting: Setting) -> SwitchOff:
     return SwitchOff(calls=calls, share=share_of(setting)) if calls != Selection() else SwitchOff.neutral()
 
 
-def _off_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    lever = _off(situation, setting)
-    if lever == SwitchOff.neutral():
-        return [from_window(situation, situation.total(), 0.0, is_today=True) for _ in options]
-    slider = switch_off_slider(lever, situation)
-    shares = [number_of(option, SHARES) for option in options]
-    return [from_window(situation, slider.cost(each), slider.changed(each), is_today=each == 0) for each in shares]
+def _off_effect(situation: Situation, setting: Setting) -> Effect:
+    return switch_off_effect(_off(situation, setting), situation, STEPS)
 
 
 def _off_action(setting: Setting) -> str:
@@ -74,7 +70,7 @@ OFF = LeverPage(
     key="off", kind=SwitchOff,
     lead="The chosen feature is off for a tier: its calls are not made; what it shares with others costs as today.",
     what="switching a feature off", axis="Share of calls dropped", changed="Calls dropped", risk="Revenue lost",
-    controls=_off_controls, build=_off, points=_off_points, action=_off_action,
+    controls=_off_controls, build=_off, effect=_off_effect, action=_off_action,
     quality=lambda _situation, _lever, _setting: "What these calls earn is lost too, and is no part of this cost.",
     missing=calls_missing, detail=no_detail,
 )  # fmt: skip
@@ -97,22 +93,8 @@ def _volume(_situation: Situation, setting: Setting) -> Volume:
     return Volume(times=number_of(setting["growth"], GROWTH), calls=calls)
 
 
-def _volume_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    """A call counts so many times as often, so that its cost does too: a straight line."""
-    lever = _volume(situation, setting)
-
-    def sums() -> tuple[float, float]:
-        chosen, workload = lever.touches(situation), situation.workload
-        return float(workload.spent()[chosen].sum()), float(workload.weight[chosen].sum())
-
-    cost, calls = kept(situation, "volume page", lever.calls, sums)
-    total = situation.total()
-    points = []
-    for option in options:
-        times = number_of(option, GROWTH)
-        changed = calls if times != 1 else 0.0
-        points.append(from_window(situation, total + (times - 1) * cost, changed, risk=0.0, is_today=times == 1))
-    return points
+def _volume_effect(situation: Situation, setting: Setting) -> Effect:
+    return volume_effect(_volume(situation, setting), situation)
 
 
 def _volume_action(setting: Setting) -> str:
@@ -124,7 +106,7 @@ VOLUME = LeverPage(
     key="volume", kind=Volume,
     lead="The calls of the period, so many times as often; what is paid by the hour or the month costs as today.",
     what="another volume", axis="Calls, compared with today", changed="Calls that count anew", risk="Answers changed",
-    controls=_volume_controls, build=_volume, points=_volume_points, action=_volume_action,
+    controls=_volume_controls, build=_volume, effect=_volume_effect, action=_volume_action,
     quality=lambda _situation, lever, _setting: (
         "None. Machines that are paid by the hour may not carry so much: size them by it in the scenario planner."
         if cast("Volume", lever).times > 1

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
 
 from analytics.frames import frame_of
 from analytics.simulators.commitments import CommittedUse, commitment, hourly_use
+from analytics.simulators.drawn_effects import self_host_effect
+from analytics.simulators.effect import Effect
 from analytics.simulators.gpu_rightsizing import GpuRightsizing
 from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.lever import Lever
 from analytics.simulators.lever_page import (
     NO_SAMPLES,
     SHARES,
+    STEPS,
     Control,
     Detail,
     LeverPage,
-    Point,
     Setting,
     calls_missing,
     chosen_features,
     features_control,
-    from_window,
     number_of,
     share_of,
 )
-from analytics.simulators.self_host import SelfHost, self_host_slider
+from analytics.simulators.resource_effects import resource_effect
+from analytics.simulators.self_host import SelfHost
 from analytics.simulators.situation import Situation
 from analytics.simulators.spot import Spot
 from analytics.simulators.vector_database import CATEGORY as VECTOR_DATABASE
@@ -79,11 +81,6 @@ def changed_lines(situation: Situation, lever: Lever) -> Detail | None:
 
 def _name(line: CostLine) -> tuple[str, str]:
     return line.category, line.resource or line.service
-
-
-def _replayed(situation: Situation, lever: Lever, *, changed: float = 0.0, risk: float | None = 0.0) -> Point:
-    after = lever.apply(situation)
-    return from_window(situation, after.total(), changed, risk=risk, is_today=after is situation)
 
 
 # GPU right-sizing
@@ -140,15 +137,15 @@ def _gpu(situation: Situation, setting: Setting) -> GpuRightsizing:
     )
 
 
-def _gpu_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    return [_replayed(situation, _gpu(situation, {**setting, "busy": option}), risk=None) for option in options]
+def _gpu_effect(situation: Situation, setting: Setting) -> Effect:
+    return resource_effect(_gpu(situation, setting), situation)
 
 
 GPUS = LeverPage(
     key="gpu", kind=GpuRightsizing,
     lead="The load that GPUs carried, hour by hour, on other GPUs that run only as much as it needs.",
     what="GPU right-sizing", axis="Busy share of replicas", changed="Calls changed", risk="Quality lost",
-    controls=_gpu_controls, build=_gpu, points=_gpu_points,
+    controls=_gpu_controls, build=_gpu, effect=_gpu_effect,
     action=lambda setting: f"Serving the load on {setting['gpu']} at {setting['bits']} bits, {setting['busy']} busy,",
     quality=lambda _situation, lever, _setting: (
         "None at today's 16 bits." if cast("GpuRightsizing", lever).bits == 16 else f"{NO_SAMPLES}: fewer bits may answer worse."
@@ -181,20 +178,15 @@ def _own(_situation: Situation, setting: Setting) -> SelfHost:
     )  # fmt: skip
 
 
-def _own_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    slider = self_host_slider(_own(situation, setting), situation)
-    points = [from_window(situation, situation.total(), 0.0, is_today=True)]
-    for option in options[1:]:
-        share = number_of(option, SHARES)
-        points.append(from_window(situation, slider.cost(share), slider.changed(share)))
-    return points
+def _own_effect(situation: Situation, setting: Setting) -> Effect:
+    return self_host_effect(_own(situation, setting), situation, STEPS)
 
 
 OWN = LeverPage(
     key="own", kind=SelfHost,
     lead="Calls leave the paid interface and are served on rented GPUs, as many as each hour needs.",
     what="own models", axis="Share of calls", changed="Calls moved", risk="Quality lost",
-    controls=_own_controls, build=_own, points=_own_points,
+    controls=_own_controls, build=_own, effect=_own_effect,
     action=lambda setting: f"Serving {setting['share']} of the calls with {setting['model']} on {setting['gpu']}",
     quality=lambda _situation, _lever, _setting: f"{NO_SAMPLES}: try the own model on your own calls.",
     missing=calls_missing, detail=changed_lines,
@@ -225,15 +217,15 @@ def _spot(_situation: Situation, setting: Setting) -> Spot:
     )  # fmt: skip
 
 
-def _spot_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    return [_replayed(situation, _spot(situation, {**setting, "stays": option})) for option in options]
+def _spot_effect(situation: Situation, setting: Setting) -> Effect:
+    return resource_effect(_spot(situation, setting), situation, risk=0.0)
 
 
 SPOT = LeverPage(
     key="spot", kind=Spot,
     lead="Resources run on capacity that can be taken away, and repeat what interruptions lose.",
     what="spot capacity", axis="Share that stays on demand", changed="Calls changed", risk="Answers changed",
-    controls=_spot_controls, build=_spot, points=_spot_points,
+    controls=_spot_controls, build=_spot, effect=_spot_effect,
     action=lambda setting: f"Spot capacity for {setting['category']}, {setting['stays']} of the hours on demand,",
     quality=lambda _situation, _lever, _setting: "Work ends later when capacity is missing; what nobody can wait for stays on demand.",
     missing=lambda situation: None if situation.infrastructure.matching() else _missing(GPU, "resource", situation), detail=changed_lines,
@@ -270,12 +262,9 @@ def _unused(situation: Situation, lever: CommittedUse) -> float | None:
     return None if used is None else max(0.0, 1 - used)
 
 
-def _committed_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    points = []
-    for option in options:
-        lever = _committed(situation, {**setting, "level": option})
-        points.append(_replayed(situation, lever, risk=_unused(situation, lever)))
-    return points
+def _committed_effect(situation: Situation, setting: Setting) -> Effect:
+    lever = _committed(situation, setting)
+    return resource_effect(lever, situation, risk=_unused(situation, lever))
 
 
 def _committed_quality(situation: Situation, lever: Lever, _setting: Setting) -> str:
@@ -293,7 +282,7 @@ COMMITTED = LeverPage(
     key="commit", kind=CommittedUse,
     lead="An hourly spend is promised for a discount; hours that use less waste it, hours that use more pay the rest on demand.",
     what="commitments", axis="Commitment, of mean hourly use", changed="Calls changed", risk="Paid without use",
-    controls=_committed_controls, build=_committed, points=_committed_points,
+    controls=_committed_controls, build=_committed, effect=_committed_effect,
     action=lambda setting: f"Committing to {setting['level']} of the mean hourly use of {setting['category']}",
     quality=_committed_quality, missing=lambda situation: _missing(GPU, "resource", situation) if not situation.total() else None,
     detail=changed_lines,
@@ -327,15 +316,15 @@ def _vectors(_situation: Situation, setting: Setting) -> VectorDatabase:
     )  # fmt: skip
 
 
-def _vector_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    return [_replayed(situation, _vectors(situation, {**setting, "vectors": option}), risk=None) for option in options]
+def _vector_effect(situation: Situation, setting: Setting) -> Effect:
+    return resource_effect(_vectors(situation, setting), situation)
 
 
 VECTOR = LeverPage(
     key="vectors", kind=VectorDatabase,
     lead="The vector database that is billed is replaced: own nodes with enough memory, or a service paid by storage and reads.",
     what="the vector database", axis="Vectors stored", changed="Calls changed", risk="Recall lost",
-    controls=_vector_controls, build=_vectors, points=_vector_points,
+    controls=_vector_controls, build=_vectors, effect=_vector_effect,
     action=lambda setting: f"{setting['vectors']} vectors {'on own nodes' if setting['to'] == 'Own nodes' else 'in a managed service'}",
     quality=lambda _situation, _lever, setting: (
         "None at today's precision." if setting["bytes"] == "4" else f"{NO_SAMPLES}: quantised vectors find a little less."

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any, cast
 
 from analytics import formatting
-from analytics.simulators.batch import Batch, batch_candidates, batch_slider
+from analytics.simulators.batch import Batch, batch_candidates
+from analytics.simulators.drawn_effects import batch_effect
+from analytics.simulators.effect import Effect
 from analytics.simulators.lever import Lever
 from analytics.simulators.lever_page import (
     NO_SAMPLES,
     SHARES,
+    STEPS,
     Control,
     Detail,
     LeverPage,
-    Point,
     Setting,
     calls_missing,
     chosen_features,
     features_control,
-    from_window,
     number_of,
     share_of,
 )
 from analytics.simulators.lever_pages_answers import LIVES, NO_CACHE
-from analytics.simulators.output_limits import OutputLimits, answer_lengths, output_slider, truncation_risk
+from analytics.simulators.output_effects import output_effect
+from analytics.simulators.output_limits import OutputLimits, answer_lengths
 from analytics.simulators.prompt_cache import PromptCache
-from analytics.simulators.prompt_cache_curve import prompt_cache_slider
+from analytics.simulators.prompt_cache_effects import prompt_cache_effect
 from analytics.simulators.prompt_cache_evidence import cache_models
-from analytics.simulators.rag import Rag, embedding_waste, rag_slider
+from analytics.simulators.rag import Rag, embedding_waste
+from analytics.simulators.rag_effects import rag_effect
 from analytics.simulators.situation import Situation
 
 AS_LOGGED, NO_LIMIT = "As logged", "No limit"
@@ -61,13 +63,8 @@ def _prefix(_situation: Situation, setting: Setting) -> PromptCache:
     return PromptCache(ttl=ttl, calls=chosen_features(setting), stable_share=setting["stable"] / 100, objects=setting["objects"])  # fmt: skip
 
 
-def _prefix_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    slider = prompt_cache_slider(_prefix(situation, {**setting, "life": AS_LOGGED}), situation)
-    points = [from_window(situation, situation.total(), 0.0, risk=0.0, is_today=True)]
-    for option in options[1:]:
-        life = number_of(option, PREFIX_LIVES)
-        points.append(from_window(situation, slider.cost(life), slider.changed(life), risk=0.0))
-    return points
+def _prefix_effect(situation: Situation, setting: Setting) -> Effect:
+    return prompt_cache_effect(_prefix(situation, setting), situation, tuple(PREFIX_LIVES.values()))
 
 
 def _prefix_detail(situation: Situation, lever: Lever) -> Detail | None:
@@ -85,7 +82,7 @@ PREFIX = LeverPage(
     key="prefix", kind=PromptCache,
     lead="Every call finds the longest beginning that an earlier call of the same model sent within the life; that much is billed as read.",
     what="prompt caching", axis="Life of a prefix", changed="Calls taking part", risk="Answers changed",
-    controls=_prefix_controls, build=_prefix, points=_prefix_points,
+    controls=_prefix_controls, build=_prefix, effect=_prefix_effect,
     action=lambda setting: (
         "Without any prompt cache, calls" if setting["life"] == NO_CACHE else f"Prompt prefixes that stay warm for {setting['life']}"
     ),
@@ -121,21 +118,13 @@ def _output(_situation: Situation, setting: Setting) -> OutputLimits:
     )
 
 
-def _output_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    lever = _output(situation, setting)
-    slider = output_slider(lever, situation)
-    is_shaped = lever.length != 1 or lever.schema_tokens
-    points = []
-    for option in options:
-        cap = number_of(option, CAPS)
-        risk = 0.0 if math.isinf(cap) else truncation_risk(replace(lever, cap=cap), situation)
-        is_today = math.isinf(cap) and not is_shaped
-        points.append(from_window(situation, slider.cost(cap), slider.changed(cap), risk=risk, is_today=is_today))
-    return points
+def _output_effect(situation: Situation, setting: Setting) -> Effect:
+    return output_effect(_output(situation, setting), situation, tuple(CAPS.values()))
 
 
 def _output_quality(situation: Situation, lever: Lever, _setting: Setting) -> str:
-    risk = truncation_risk(cast("OutputLimits", lever), situation)
+    limits = cast("OutputLimits", lever)
+    risk = output_effect(limits, situation, tuple(CAPS.values())).risk
     if risk is None:
         return "No call of this choice has an answer."
     return f"{formatting.share(risk)} of the answers would be cut off. Whether shorter answers are as good is not known without labelled samples."
@@ -154,7 +143,7 @@ OUTPUT = LeverPage(
     key="output", kind=OutputLimits,
     lead="A limit does not shorten answers, it cuts them; those that are asked again are paid twice.",
     what="output limits", axis="Limit in tokens", changed="Answers cut", risk="Answers cut off",
-    controls=_output_controls, build=_output, points=_output_points,
+    controls=_output_controls, build=_output, effect=_output_effect,
     action=lambda setting: (
         f"Answers of {setting['length']:g}% of today's length" if setting["cap"] == NO_LIMIT else f"A limit of {setting['cap']} tokens per answer"
     ),
@@ -187,12 +176,8 @@ def _batch(_situation: Situation, setting: Setting) -> Batch:
     )
 
 
-def _batch_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    slider = batch_slider(_batch(situation, setting), situation)
-    shares = [number_of(option, SHARES) for option in options]
-    return [
-        from_window(situation, slider.cost(each), slider.changed(each), risk=0.0, is_today=each == 0) for each in shares
-    ]
+def _batch_effect(situation: Situation, setting: Setting) -> Effect:
+    return batch_effect(_batch(situation, setting), situation, STEPS)
 
 
 def _batch_detail(situation: Situation, lever: Lever) -> Detail | None:
@@ -209,7 +194,7 @@ BATCH = LeverPage(
     key="batch", kind=Batch,
     lead="Calls that nobody waits for, at the batch prices of the books.",
     what="batch processing", axis="Share of waiting calls", changed="Calls batched", risk="Answers changed",
-    controls=_batch_controls, build=_batch, points=_batch_points,
+    controls=_batch_controls, build=_batch, effect=_batch_effect,
     action=lambda setting: f"Batching {setting['share']} of the calls that can wait",
     quality=lambda _situation, _lever, _setting: "The same answers, up to 24 hours later: make sure that nobody waits for them.",
     missing=calls_missing, detail=_batch_detail,
@@ -247,18 +232,8 @@ def _rag(_situation: Situation, setting: Setting) -> Rag:
     return Rag(**fixed)
 
 
-def _rag_points(situation: Situation, setting: Setting, options: Sequence[str]) -> list[Point]:
-    lever = _rag(situation, setting)
-    if not chosen_features(setting).feature:
-        cost = lever.apply(situation).total()
-        return [from_window(situation, cost, 0.0, is_today=lever == Rag.neutral()) for _ in options]
-    slider = rag_slider(lever, situation)
-    points = []
-    for option in options:
-        tokens = number_of(option, CHUNKS) * lever.chunk_tokens
-        is_today = tokens == lever.context_today and not lever.rerank_cost and not lever.only_changed
-        points.append(from_window(situation, slider.cost(tokens), slider.changed(tokens), is_today=is_today))
-    return points
+def _rag_effect(situation: Situation, setting: Setting) -> Effect:
+    return rag_effect(_rag(situation, setting), situation)
 
 
 def _rag_detail(situation: Situation, _lever: Lever) -> Detail | None:
@@ -276,7 +251,7 @@ RAG = LeverPage(
     key="rag", kind=Rag,
     lead="Prompts of the chosen features with fewer or smaller chunks, repriced call by call; and what is embedded again without a change.",
     what="retrieval", axis="Chunks in a prompt", changed="Prompts changed", risk="Quality lost",
-    controls=_rag_controls, build=_rag, points=_rag_points,
+    controls=_rag_controls, build=_rag, effect=_rag_effect,
     action=lambda setting: (
         f"{setting['top_k']} chunks of {setting['chunk']:,} tokens per prompt" if setting["features"] else "Embedding only what changed"
     ),

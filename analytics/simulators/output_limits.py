@@ -67,10 +67,10 @@ class OutputLimits:
         chosen = self.touches(situation)
         shaped = self.shaped(situation, chosen)
         answered = situation.workload.has_usage & ~situation.workload.is_cache_hit
-        cut = chosen & answered & (_wanted(shaped.workload) > self.cap)
+        cut = chosen & answered & (wanted_tokens(shaped.workload) > self.cap)
         after = _capped(shaped, cut, self.cap)
         if self.retry_share > 0:
-            after = _asked_again(after, shaped.workload, cut & ~_was_cut(shaped.workload), self.retry_share)
+            after = _asked_again(after, shaped.workload, cut & ~was_cut(shaped.workload), self.retry_share)
         if self.end_repeats:
             repeats, before = self.repeats(situation, shaped, chosen)
             after = after.vanish(_at(repeats[~cut[before]], len(chosen)))
@@ -81,7 +81,7 @@ class OutputLimits:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Calls that repeat one whose answer was cut and would now be shorter than where it was cut; and those calls."""
         repeats, before = repeated_questions(situation.workload, chosen)
-        whole = (_wanted(shaped.workload) < _wanted(situation.workload))[before]
+        whole = (wanted_tokens(shaped.workload) < wanted_tokens(situation.workload))[before]
         return repeats[whole], before[whole]
 
     def shaped(self, situation: Situation, chosen: NDArray[np.bool_]) -> Situation:
@@ -116,12 +116,13 @@ class OutputLimits:
         return sentences
 
 
-def _wanted(workload: Workload) -> NDArray[np.int64]:
+def wanted_tokens(workload: Workload) -> NDArray[np.int64]:
     """Tokens of each answer that a limit counts: reasoning shares it."""
     return workload.output_tokens.astype(np.int64) + workload.reasoning_tokens
 
 
-def _was_cut(workload: Workload) -> NDArray[np.bool_]:
+def was_cut(workload: Workload) -> NDArray[np.bool_]:
+    """Mask of calls whose answer ran into a limit today, as far as the log says."""
     return workload.heavy.numbers("was_cut") == 1
 
 
@@ -132,7 +133,7 @@ def _capped(situation: Situation, cut: NDArray[np.bool_], cap: float) -> Situati
     workload, limit = situation.workload, math.floor(cap)
     reasoning = np.minimum(workload.reasoning_tokens, limit)
     return situation.change(
-        cut, output_tokens=np.minimum(_wanted(workload), limit) - reasoning, reasoning_tokens=reasoning
+        cut, output_tokens=np.minimum(wanted_tokens(workload), limit) - reasoning, reasoning_tokens=reasoning
     )
 
 
@@ -153,7 +154,7 @@ def repeated_questions(workload: Workload, chosen: NDArray[np.bool_]) -> tuple[N
     same = np.ones(max(len(at) - 1, 0), dtype=bool)
     for column in (key, workload.model, workload.feature):
         same &= column[at][1:] == column[at][:-1]
-    same &= (workload.started_at[at][1:] - workload.started_at[at][:-1] <= REPEAT_WINDOW) & _was_cut(workload)[at][:-1]
+    same &= (workload.started_at[at][1:] - workload.started_at[at][:-1] <= REPEAT_WINDOW) & was_cut(workload)[at][:-1]
     return at[1:][same], at[:-1][same]
 
 
@@ -180,8 +181,8 @@ def _slider(setting: OutputLimits, situation: Situation) -> Slider:
     )
     at = np.flatnonzero(chosen & workload.has_usage & ~workload.is_cache_hit & ~_at(repeats, len(chosen)))
     ordinary = _Limits.of(setting, shaped, at).sums()
-    weights = Excess.of(_wanted(workload)[at], workload.weight[at])
-    first, again = _wanted(workload)[before], _Limits.of(setting, shaped, repeats)
+    weights = Excess.of(wanted_tokens(workload)[at], workload.weight[at])
+    first, again = wanted_tokens(workload)[before], _Limits.of(setting, shaped, repeats)
     spent = workload.spent()[repeats]
     today, after_shape = situation.total(), shaped.total()
 
@@ -213,9 +214,9 @@ class _Limits:
     def of(setting: OutputLimits, shaped: Situation, at: NDArray[np.int64]) -> _Limits:
         workload = shaped.workload
         dollars = dollars_per_token(shaped, at, ("output", "reasoning"))
-        wanted, reasoning = _wanted(workload)[at], workload.reasoning_tokens[at].astype(np.int64)
+        wanted, reasoning = wanted_tokens(workload)[at], workload.reasoning_tokens[at].astype(np.int64)
         known = np.nan_to_num(workload.cost[at]) * workload.money[at]
-        again = np.where(_was_cut(workload)[at], 0.0, known) * setting.retry_share
+        again = np.where(was_cut(workload)[at], 0.0, known) * setting.retry_share
         output, thought = dollars["output"], dollars["reasoning"]
         return _Limits(wanted, reasoning, output, thought, again)
 
@@ -245,14 +246,14 @@ def answer_lengths(setting: OutputLimits, situation: Situation) -> pd.DataFrame:
     tokens_above_cap (share of all their tokens that lie above it).
     """
     workload = situation.workload
-    chosen = setting.touches(situation) & workload.has_usage & ~workload.is_cache_hit & (_wanted(workload) > 0)
+    chosen = setting.touches(situation) & workload.has_usage & ~workload.is_cache_hit & (wanted_tokens(workload) > 0)
     cut, limits = workload.heavy.numbers("was_cut"), workload.heavy.numbers("max_tokens")
     spent = workload.spent()
     rows: list[dict[str, Any]] = []
     for code in np.unique(workload.feature[chosen]):
         at = np.flatnonzero(chosen & (workload.feature == code))
         whole = at[cut[at] != 1]
-        wanted, weight = _wanted(workload)[whole], workload.weight[whole]
+        wanted, weight = wanted_tokens(workload)[whole], workload.weight[whole]
         told, set_limits = at[~np.isnan(cut[at])], limits[at][~np.isnan(limits[at])]
         over = np.maximum(wanted - setting.cap, 0) if math.isfinite(setting.cap) else np.zeros(len(whole))
         points = np.quantile(wanted, [0.5, 0.9, 0.95, 0.99, 1]) if len(whole) else [None] * 5
@@ -261,7 +262,7 @@ def answer_lengths(setting: OutputLimits, situation: Situation) -> pd.DataFrame:
                 "feature": workload.names["feature"][code] if code >= 0 else None,
                 "calls": float(workload.weight[at].sum()),
                 "cost": cents(float(spent[at].sum()) * situation.window.scale_to_month),
-                "tokens": float((_wanted(workload)[at] * workload.weight[at]).sum()),
+                "tokens": float((wanted_tokens(workload)[at] * workload.weight[at]).sum()),
                 "cut_today": _share(workload.weight[told], cut[told] == 1) if len(told) else None,
                 "limit_today": float(np.median(set_limits)) if len(set_limits) else None,
                 **dict(zip(("p50", "p90", "p95", "p99", "longest"), points, strict=True)),
@@ -287,10 +288,10 @@ def truncation_risk(setting: OutputLimits, situation: Situation) -> float | None
     """
     chosen = setting.touches(situation)
     workload = setting.shaped(situation, chosen).workload
-    wanted = _wanted(workload)
+    wanted = wanted_tokens(workload)
     counted = chosen & workload.has_usage & ~workload.is_cache_hit & (wanted > 0)
     if setting.answer_tokens is None:
-        counted &= ~_was_cut(workload)
+        counted &= ~was_cut(workload)
     if not counted.any():
         return None
     return _share(workload.weight[counted], wanted[counted] > setting.cap)

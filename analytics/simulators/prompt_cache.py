@@ -31,7 +31,7 @@ CACHED_COLUMNS = {
 }
 """Token classes that the lever shifts tokens between, and their columns."""
 
-_HOUR = 3_600_000_000
+HOUR = 3_600_000_000
 
 
 @lever
@@ -144,7 +144,7 @@ class PreparedCache:
         if ttl <= 0 or not any(rule.storage for rule in self.rules):
             return None
         lives = np.array([rule.life(ttl)[0] for rule in self.rules], dtype=np.int64)
-        prices = np.array([rule.storage / 1e6 / _HOUR for rule in self.rules])
+        prices = np.array([rule.storage / 1e6 / HOUR for rule in self.rules])
         rule = self.rule[self.runs.call]
         cost = np.minimum(self.runs.gap, lives[rule]) * self.run_tokens * prices[rule]
         stored: NDArray[np.float64] = np.bincount(self.runs.call, weights=cost, minlength=len(self.full)).astype(

@@ -23,7 +23,9 @@ from warehouse.errors import InputError
 from warehouse.rates import PRICE_CLASSES
 
 HOURS_OF_A_MONTH = 730
-_SALT = 53
+SALT = 53
+"""Of the lots by which calls are chosen."""
+
 _STEPS = 100
 _HOUR = 3_600_000_000
 
@@ -115,20 +117,26 @@ class SelfHost:
     def apply(self, situation: Situation) -> Situation:
         if self.share == 0:
             return situation
-        chosen = self.touches(situation) & (situation.workload.draws(_SALT) < self.share)
+        chosen = self.touches(situation) & (situation.workload.draws(SALT) < self.share)
         if not chosen.any():
             return situation
-        hours = _replica_hours(self, situation, chosen)
-        price = price_of(self.gpu) if self.usd_per_hour is None else self.usd_per_hour
-        window = situation.window
-        day = window.day_index(_hours(situation) * _HOUR)
-        by_day = np.bincount(day, weights=hours * self.gpus * price, minlength=window.days)
-        daily = by_day.astype(np.float64) + self.other_usd_per_month / window.scale_to_month / window.days
-        line = CostLine(
-            GPU_CATEGORY, f"{self.gpu} serving {self.model}", None, daily, float(hours.sum()), kind="what-if"
-        )
+        place, seconds = _work(self, situation, np.flatnonzero(chosen))
+        work = np.bincount(place, weights=seconds, minlength=len(window_hours(situation)))
+        line = self.line(situation, work.astype(np.float64))
         moved, code = _with_own_model(situation, ("self-hosted", self.model))
         return moved.change(chosen, model=code).with_infrastructure(situation.infrastructure.adding(line))
+
+    def line(self, situation: Situation, work: NDArray[np.float64]) -> CostLine:
+        """What is rented for so much work: seconds of one replica in every hour of the window."""
+        hours = _running(self, work)
+        price = price_of(self.gpu) if self.usd_per_hour is None else self.usd_per_hour
+        window = situation.window
+        day = window.day_index(window_hours(situation) * _HOUR)
+        by_day = np.bincount(day, weights=hours * self.gpus * price, minlength=window.days)
+        daily = by_day.astype(np.float64) + self.other_usd_per_month / window.scale_to_month / window.days
+        return CostLine(
+            GPU_CATEGORY, f"{self.gpu} serving {self.model}", None, daily, float(hours.sum()), kind="what-if"
+        )
 
     def assumptions(self) -> list[str]:
         return [
@@ -155,15 +163,24 @@ def tokens_per_second(setting: SelfHost) -> tuple[float, float]:
     return prefill_tokens_per_second(model, gpu, efficiency=setting.efficiency, gpus=setting.gpus), decode
 
 
-def _hours(situation: Situation) -> NDArray[np.int64]:
+def window_hours(situation: Situation) -> NDArray[np.int64]:
+    """Hours since 1970 of the window, in order."""
     first, last = (int(situation.window.midnights[place]) // _HOUR for place in (0, -1))
     return np.arange(first, last, dtype=np.int64)
+
+
+def hour_of_calls(situation: Situation, at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Place among the hours of the window of the calls at these places."""
+    hours = window_hours(situation)
+    return np.clip(situation.workload.started_at[at] // _HOUR - hours[0], 0, len(hours) - 1)
 
 
 def _replica_hours(setting: SelfHost, situation: Situation, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Whole replicas running in every hour of the window: input is read and output is made one after the other."""
     place, seconds = _work(setting, situation, np.flatnonzero(chosen))
-    return _running(setting, np.bincount(place, weights=seconds, minlength=len(_hours(situation))).astype(np.float64))
+    return _running(
+        setting, np.bincount(place, weights=seconds, minlength=len(window_hours(situation))).astype(np.float64)
+    )
 
 
 def _work(
@@ -171,8 +188,7 @@ def _work(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Hour of the window, and seconds of one replica, of the calls at these places."""
     prefill, decode = tokens_per_second(setting)
-    workload, hours = situation.workload, _hours(situation)
-    place = np.clip(workload.started_at[at] // _HOUR - hours[0], 0, len(hours) - 1)
+    workload, place = situation.workload, hour_of_calls(situation, at)
     seconds = workload.input_tokens[at] / prefill + workload.output_tokens[at] / decode
     return place, seconds * workload.weight[at]
 
@@ -203,8 +219,8 @@ def self_host_slider(setting: SelfHost, situation: Situation) -> Slider:
 def _slider(setting: SelfHost, situation: Situation) -> Slider:
     workload, window = situation.workload, situation.window
     at = np.flatnonzero(setting.touches(situation))
-    percent = np.searchsorted(np.arange(_STEPS + 1) / _STEPS, workload.draws(_SALT)[at], side="right")
-    number = len(_hours(situation))
+    percent = np.searchsorted(np.arange(_STEPS + 1) / _STEPS, workload.draws(SALT)[at], side="right")
+    number = len(window_hours(situation))
     place, seconds = _work(setting, situation, at)
     work = np.bincount(percent * number + place, weights=seconds, minlength=(_STEPS + 1) * number)
     work = np.cumsum(work.astype(np.float64).reshape(_STEPS + 1, number), axis=0)
@@ -225,12 +241,12 @@ def _slider(setting: SelfHost, situation: Situation) -> Slider:
 
 def peak_load(setting: SelfHost, situation: Situation) -> pd.DataFrame:
     """The evidence, one row per hour of the window: hour (UTC), replicas."""
-    chosen = setting.touches(situation) & (situation.workload.draws(_SALT) < setting.share)
+    chosen = setting.touches(situation) & (situation.workload.draws(SALT) < setting.share)
     if not chosen.any():
         raise InputError("no call is served on own GPUs: choose a larger share or other calls")
     return pd.DataFrame(
         {
-            "hour": (_hours(situation) * _HOUR).astype("datetime64[us]"),
+            "hour": (window_hours(situation) * _HOUR).astype("datetime64[us]"),
             "replicas": _replica_hours(setting, situation, chosen).astype(int),
         }
     )
@@ -246,7 +262,7 @@ def replicas_for_latency(
     arrivals are not all there.
     """
     workload = situation.workload
-    at = np.flatnonzero(setting.touches(situation) & (workload.draws(_SALT) < setting.share))
+    at = np.flatnonzero(setting.touches(situation) & (workload.draws(SALT) < setting.share))
     if not len(at):
         raise InputError("no call is served on own GPUs: choose a larger share or other calls")
     if workload.is_sample:

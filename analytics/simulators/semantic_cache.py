@@ -133,27 +133,46 @@ class SemanticCache:
             "A wrong hit costs nothing here: judge the false hits of labelled calls.",
         ]
 
-    def hits(self, situation: Situation) -> CacheHits:
-        """What the cache answers, and how often wrongly where calls are labelled."""
+    def asked(self, situation: Situation) -> tuple[Ints, Floats, tuple[str, ...]]:
+        """Places of the calls that ask the cache, millions of tokens of their texts, and what is left out, in sentences. Raises InputError as
+        `apply`."""
+        prepared = self._prepared(situation)
+        return prepared.places, prepared.embedding[prepared.places], prepared.notes
+
+    def served(self, situation: Situation) -> Ints:
+        """Places of the calls that the cache answers."""
+        return self._prepared(situation).places[self._answers(situation) >= 0]
+
+    def counted(self, situation: Situation) -> CacheHits:
+        """What the cache answers, without its money, and how often wrongly where calls are labelled."""
         if not self.capacity:
             return CacheHits(self.threshold, 0, 0, 0, 0, 0, 0.0, 0.0)
         prepared, answers = self._prepared(situation), self._answers(situation)
         hit = np.flatnonzero(answers >= 0)
         source = answers[hit]
-        workload = situation.workload
-        label = prepared.label
+        label, text = prepared.label, prepared.queries.text
         judged = (label[hit] >= 0) & (label[source] >= 0)
-        gone = prepared.places[hit]
-        fee = prepared.embedding * self.embedding_price
-        fee[prepared.places] += self.lookup_fee
         return CacheHits(
             threshold=self.threshold,
             queries=len(prepared.places),
             hits=len(hit),
-            exact_hits=int((prepared.queries.text[hit] == prepared.queries.text[source]).sum()),
+            exact_hits=int((text[hit] == text[source]).sum()),
             judged_hits=int(judged.sum()),
             false_hits=int((judged & (label[hit] != label[source])).sum()),
-            avoided=float(workload.spent()[gone].sum()),
+            avoided=0.0,
+            added=0.0,
+        )
+
+    def hits(self, situation: Situation) -> CacheHits:
+        """What the cache answers and saves, and how often wrongly where calls are labelled."""
+        if not self.capacity:
+            return self.counted(situation)
+        workload, prepared = situation.workload, self._prepared(situation)
+        fee = prepared.embedding * self.embedding_price
+        fee[prepared.places] += self.lookup_fee
+        return replace(
+            self.counted(situation),
+            avoided=float(workload.spent()[self.served(situation)].sum()),
             added=float((fee * workload.money).sum()),
         )
 

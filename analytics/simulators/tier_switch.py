@@ -42,7 +42,7 @@ class SwitchOff:
     def apply(self, situation: Situation) -> Situation:
         if self.share == 0:
             return situation
-        return situation.vanish(self.touches(situation) & (situation.workload.draws(_SALT) < self.share))
+        return situation.vanish(self.touches(situation) & (situation.workload.draws(SALT) < self.share))
 
     def assumptions(self) -> list[str]:
         return [
@@ -52,7 +52,8 @@ class SwitchOff:
         ]
 
 
-_SALT = 47
+SALT = 47
+"""Of the lots by which calls are chosen."""
 
 
 def switch_off_slider(setting: SwitchOff, situation: Situation) -> Slider:
@@ -63,7 +64,7 @@ def switch_off_slider(setting: SwitchOff, situation: Situation) -> Slider:
 def _slider(setting: SwitchOff, situation: Situation) -> Slider:
     workload = situation.workload
     at = np.flatnonzero(setting.touches(situation) & workload.active)
-    draws = workload.draws(_SALT)[at]
+    draws = workload.draws(SALT)[at]
     order = np.argsort(draws, kind="stable")
     at, draws = at[order], draws[order]
     saved = np.concatenate([[0.0], np.cumsum(workload.spent()[at])])
