@@ -47,6 +47,7 @@ def _global(
 def main() -> None:
     """Entry point: runs the command and turns our errors into a sentence and an exit code."""
     from operations import (
+        anomalies_command,
         backup_command,
         check_tags_command,
         demo_command,
@@ -68,6 +69,7 @@ def main() -> None:
             doctor_command,
             export_command,
             simulate_command,
+            anomalies_command,
             check_tags_command,
             share_command,
             backup_command,
