@@ -117,18 +117,23 @@ def check(context: typer.Context, share_id: Annotated[str, typer.Argument(help="
 def file(
     context: typer.Context,
     view: View,
-    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write: .html or .pdf.")],
     start: From = None,
     end: To = None,
     where: Where = None,
     grain: Grain = "day",
     basis: Basis = "effective",
 ) -> None:
-    """Write a report as one HTML file that needs neither network nor server."""
+    """Write a report as one HTML file that needs neither network nor server, or, where the name ends in .pdf, as PDF."""
     from analytics.snapshot_report_html import page
 
     report, _revision = _report(context, view, start, end, where, grain, basis)
-    output.write_text(page(report), encoding="utf-8")
+    if output.suffix.lower() == ".pdf":
+        from analytics.snapshot_report_pdf import pdf
+
+        output.write_bytes(pdf(report))
+    else:
+        output.write_text(page(report), encoding="utf-8")
     say(f"{report.answer.headline}. Written to {output}.")
 
 

@@ -11,6 +11,7 @@ import streamlit as st
 from analytics.filters import Filters
 from analytics.snapshot_report import Answer, Report
 from analytics.snapshot_report_html import page as html_page
+from analytics.snapshot_report_pdf import pdf
 from analytics.snapshot_report_views import SHAREABLE, report, report_of
 from pages import _states
 from pages._data import store_path, warehouse
@@ -88,6 +89,10 @@ def _file(view: str, build: Build, filters: Filters) -> None:
     st.download_button(
         "As a file", data=lambda: html_page(build(opened, filters)).encode(), file_name=name, mime="text/html", key=f"share_{view}_file",
         icon=":material/download:", on_click="ignore", help="One HTML file that needs neither network nor sign-in: whoever has it can read it.",
+    )  # fmt: skip
+    st.download_button(
+        "As PDF", data=lambda: pdf(build(opened, filters)), file_name=name.replace(".html", ".pdf"), mime="application/pdf",
+        key=f"share_{view}_pdf", icon=":material/picture_as_pdf:", on_click="ignore", help="Headline, figures and tables on paper.",
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from pypdf import PdfReader
 
 from analytics.features import features
 from analytics.filters import Filters
@@ -24,6 +25,7 @@ from analytics.snapshot_report_charts import draw
 from analytics.snapshot_report_groups import protect, require_group
 from analytics.snapshot_report_html import CONTENT_SECURITY_POLICY, page
 from analytics.snapshot_report_pages import plan_answer
+from analytics.snapshot_report_pdf import pdf
 from analytics.snapshot_report_views import SHAREABLE, report, report_of
 from tests.analytics.facts import call, day, warehouse_of
 from tests.operations.command import percall
@@ -247,3 +249,14 @@ def test_a_plan_is_a_report_of_its_waterfall(demo_warehouse: Warehouse) -> None:
     assert sum(row[1] for row in levers.rows) == outcome.saving  # type: ignore[misc]
     assert levers.rows[-1][4] == outcome.today - outcome.saving
     assert "Saved by each lever" in page(found)
+
+
+@pytest.mark.parametrize("view", SHAREABLE)
+def test_a_report_on_paper_says_the_same(reports: dict[str, Report], view: str) -> None:
+    found = reports[view]
+    text = " ".join(" ".join(sheet.extract_text().split()) for sheet in PdfReader(io.BytesIO(pdf(found))).pages)
+    for figure in found.answer.figures:
+        assert figure.value.replace("\u2212", "-") in text.replace("\u2212", "-")
+    for table in found.answer.tables:
+        assert table.title in text
+    assert not SENSITIVE.search(text)
