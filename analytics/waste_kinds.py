@@ -108,7 +108,7 @@ KINDS: tuple[WasteKind, ...] = (
         IDLE_GPU,
         "Idle GPU",
         "Scale to zero after some idle minutes, or move to a smaller GPU.",
-        "gpu",
+        "gpus",
         MEASURED,
         None,
         lambda _: "",

@@ -17,7 +17,7 @@ from pages._palette import SERIES
 from pages._part_bars import part_bars
 from pages._provenance import how_obtained
 
-LEVER_LINKS = {"features": "See the features", "gpu": "What would smaller or sleeping GPUs save?"}
+LEVER_LINKS = {"features": "See the features", "gpus": "What would smaller or sleeping GPUs save?"}
 
 
 def figures(report: WasteReport) -> None:
