@@ -34,7 +34,7 @@ class FileSample:
 
 def known_risk(situation: Situation, lever: Lever, setting: Setting) -> tuple[float, str] | None:
     """Share of answers that get worse at this setting, from labelled calls, else from the session's file; None without labels."""
-    found = _judged(situation, setting)
+    found = _judged(situation, lever, setting)
     if found is None:
         return None
     judged, source = found
@@ -49,7 +49,7 @@ def known_risk(situation: Situation, lever: Lever, setting: Setting) -> tuple[fl
 
 def quality_below(situation: Situation, lever: Lever, setting: Setting) -> None:
     """The section of the page."""
-    found = _judged(situation, setting)
+    found = _judged(situation, lever, setting)
     if found is None:
         draw.section("Quality", "What routing does to answers is not in the log")
         st.caption(
@@ -74,11 +74,16 @@ def quality_below(situation: Situation, lever: Lever, setting: Setting) -> None:
     st.markdown("\n".join(f"- {draw.plain(each)}" for each in _sentences(judged, source, risk)))
 
 
-def _judged(situation: Situation, setting: Setting) -> tuple[Judged, FileSample | None] | None:
+def _judged(situation: Situation, lever: Lever, setting: Setting) -> tuple[Judged, FileSample | None] | None:
     target = setting["to"]
     if not target:
         return None
-    whole = PAGES[ModelRouting.name].build(situation, {**setting, "share": "100%"})
+    # Only where nothing is routed is the lever without a target; its threshold does not count.
+    whole = (
+        lever
+        if lever != ModelRouting.neutral()
+        else PAGES[ModelRouting.name].build(situation, {**setting, "share": "100%"})
+    )
     assert isinstance(whole, ModelRouting)  # noqa: S101 - the page of this lever builds it
     judged = judged_calls(whole, situation, labels_for(warehouse().state, target))
     if judged is not None:
