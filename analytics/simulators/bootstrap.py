@@ -132,7 +132,10 @@ def intervals(daily: Floats, by_user: Floats | None, fixed: list[float], confide
 
 
 def _spread(parts: Floats, weights: Floats) -> Floats:
-    """Sums [sum, draw]; parts that are all the same sum to the same in every draw, to the bit."""
+    """Sums [sum, draw]; parts that are all the same sum to the same in every draw, to the bit.
+
+    Not as a product of matrices: the threads of the linear algebra library wait for each other, which on a busy machine took 40 ms instead of 1.
+    """
     base = parts[:, :1]
-    sums: Floats = (parts - base) @ weights.T + base * weights.sum(axis=1)
+    sums: Floats = np.einsum("sp,dp->sd", parts - base, weights) + base * weights.sum(axis=1)
     return sums
