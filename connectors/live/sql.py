@@ -124,8 +124,11 @@ def _reading(settings: SourceSettings, progress: Progress) -> Iterator[psycopg.C
         try:
             return psycopg.connect(settings.secret("url_env") or "", connect_timeout=10, application_name="percall")
         except psycopg.OperationalError as error:
-            said = settings.secrets.masked(str(error).strip().splitlines()[-1] if str(error).strip() else "no answer")
-            if any(word in said for word in ("password", "authentication", "role ", "database ", "pg_hba")):
+            lines = str(error).strip().splitlines() or ["no answer"]
+            said = settings.secrets.masked(lines[0].strip())
+            if "FATAL" in said and any(
+                word in said for word in ("password", "authentication", "role ", "database ", "pg_hba")
+            ):
                 raise SourceError(
                     f"{settings.name}: the database does not accept the credentials of {settings.options['url_env']} ({said})"
                 ) from error

@@ -125,6 +125,7 @@ def test_a_database_that_is_away_is_tried_again(tmp_path: Path) -> None:
     (finding,) = sql.check(settings)
     assert finding.level == "problem"
     assert "hidden-word" not in finding.message
+    assert "Connection refused" in finding.message
     with pytest.raises(SourceError) as caught:
         Sync(tmp_path / "store", settings, tmp_path / "fetched").run(NOW)
     assert caught.value.retry
