@@ -52,6 +52,13 @@ REGISTRY: tuple[PageEntry, ...] = (
     _page("Inform", "Models and tokens", "neurology", "models", "Which models and token classes cost how much?"),
     _page(
         "Inform",
+        "Why did cost change?",
+        "waterfall_chart",
+        "why_changed",
+        "What made this period dearer or cheaper than another: calls, mix, tokens, cache, prices or infrastructure?",
+    ),
+    _page(
+        "Inform",
         "Unit economics",
         "person",
         "unit_economics",
@@ -176,6 +183,20 @@ REGISTRY: tuple[PageEntry, ...] = (
         "stacked_bar_chart",
         "scenario_planner",
         "What would several levers save together, in which order, and how sure is that?",
+    ),
+    _page(
+        "Operate",
+        "Anomalies",
+        "notifications_active",
+        "anomalies",
+        "What costs more or less than it should, since when, and why?",
+    ),
+    _page(
+        "Operate",
+        "Budgets",
+        "savings",
+        "budgets",
+        "Will each budget hold until the month's end, and how sure is that?",
     ),
     _page(
         "Operate", "Tags", "label", "tags", "How much of the cost carries the required tags, and who must add which?"
