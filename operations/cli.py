@@ -47,6 +47,7 @@ def _global(
 def main() -> None:
     """Entry point: runs the command and turns our errors into a sentence and an exit code."""
     from operations import (
+        alert_command,
         anomalies_command,
         backup_command,
         check_tags_command,
@@ -54,6 +55,7 @@ def main() -> None:
         doctor_command,
         export_command,
         load_command,
+        receive_command,
         serve_command,
         share_command,
         simulate_command,
@@ -66,11 +68,13 @@ def main() -> None:
             serve_command,
             load_command,
             sync_command,
+            receive_command,
             doctor_command,
             export_command,
             simulate_command,
             anomalies_command,
             check_tags_command,
+            alert_command,
             share_command,
             backup_command,
         ):
