@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,9 @@ def ask(server: Server, page_name: str, headers: dict[str, str] | None = None) -
                 answers.append(answer)
                 finished = finished or ForwardMsg.FromString(answer).WhichOneof("type") == "script_finished"
 
-    return asyncio.run(talk())
+    # In a thread of its own: a browser driven by the same tests keeps an event loop in this one.
+    with ThreadPoolExecutor(1) as beside:
+        return beside.submit(asyncio.run, talk()).result()
 
 
 def _first(answers: list[bytes], words: str) -> int | None:
