@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from connectors import byte_stream, csv_records, json_records
+from connectors import byte_stream, csv_records, json_records, otlp_messages
 from connectors.byte_stream import Survey
 from connectors.csv_records import Dialect
 from connectors.extraction import Reject
@@ -69,6 +69,11 @@ def inspect(path: Path, scratch: Path) -> SourceFile:
             out.writelines(byte_stream.chunks(path, kind))
         return _inspect_parquet(path, copy, survey.checksum)
     readable, compression, text = path, kind, survey
+    if (survey.has_nul or not survey.is_utf8) and otlp_messages.may_be_binary(survey.head):
+        requests = _copy(scratch, path, survey, "requests")
+        if otlp_messages.binary_to_lines(byte_stream.chunks(path, kind), requests):
+            readable, compression, text = requests, "", byte_stream.survey(requests, "")
+            survey = replace(survey, head=text.head)
     if codec := byte_stream.utf16(survey.head):
         readable, compression = _copy(scratch, path, survey, "txt"), ""
         byte_stream.to_utf8(path, kind, codec, readable)

@@ -1,4 +1,5 @@
-"""OpenTelemetry: OTLP traces as JSON, as the Collector's file exporter and HTTP exporters write them (one export request per object).
+"""OpenTelemetry: OTLP traces as JSON or binary protobuf, as the Collector's file exporter and HTTP exporters write them (one export request per
+object).
 
 The weakest source: the conventions for model calls are in development, have no cost, and libraries extend them in their own ways. Read are
 the GenAI conventions (old and new names), OpenInference (`llm.*`) and what LiteLLM's and Langfuse's exporters add: a cost, metadata,
@@ -7,6 +8,9 @@ tags. A span is a call when it names a model operation or carries tokens; spans 
 
 Attributes of the span come before those of its resource. Prefixes of metadata (`metadata.`, `langfuse.trace.metadata.`,
 `langfuse.observation.metadata.`) are taken off for dimensions and labels.
+
+Requests with `percallContextOnly` (written by `connectors.live.otlp_spool`) hold spans of earlier files, which are no calls of this one: they only
+show which others are wrappers.
 """
 
 from __future__ import annotations
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
     from warehouse.configuration import Configuration
 
 KIND = "otel"
+
+FINGERPRINT_ATTRIBUTES = ("percall.input_hash", "percall.prefix_blocks")
+"""Attributes in place of a prompt's text, where the receiver took it away."""
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "operation": ("gen_ai.operation.name", "llm.request.type"),
@@ -111,6 +118,8 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     ),
     "env": ("deployment.environment.name", "deployment.environment", "langfuse.environment"),
     "trace_name": ("langfuse.trace.name",),
+    "input_hash_told": FINGERPRINT_ATTRIBUTES[:1],
+    "prefix_blocks_told": FINGERPRINT_ATTRIBUTES[1:],
 }
 """What is read of a span, and under which attributes: the first that is there counts."""
 
@@ -123,7 +132,7 @@ _NAMES = {
 _OWN_PREFIX = r"^(langfuse\.(observation|trace)\.metadata|metadata)\."
 
 _SYSTEM_ATTRIBUTES = (
-    r"^(gen_ai|llm|langfuse|litellm|openinference|traceloop|telemetry|http|url|server|net|host|process|os|k8s|error|exception"
+    r"^(gen_ai|llm|langfuse|litellm|percall|openinference|traceloop|telemetry|http|url|server|net|host|process|os|k8s|error|exception"
     r"|input|output|user|session|enduser|deployment)[._]|^(hidden_params|model_id|service\.instance\.id)$"
 )
 """Attributes that libraries write for themselves, unless they stand under one of the prefixes: no labels."""
@@ -142,7 +151,7 @@ def extract(
 ) -> Iterable[Extraction]:
     """The model calls among the spans. `_row` is the export request that a span stands in."""
     spans = _spans(file)
-    counted = connection.execute(f"SELECT count(*) FROM ({spans})").fetchone()
+    counted = connection.execute(f"SELECT count(*) FROM ({spans}) WHERE NOT context").fetchone()
     query = canonical_calls(_evidence(calls_of_their_own(_weighed(spans))), configuration, _NAMES)
     yield Extraction(
         KIND,
@@ -157,13 +166,17 @@ def extract(
 
 
 def _spans(file: SourceFile) -> str:
-    """One row per span: `_row`, `span` (JSON) and `resource` (JSON list of the resource's attributes)."""
+    """One row per span: `_row`, `context` (BOOLEAN), `span` (JSON) and `resource` (JSON list of the resource's attributes)."""
     resources = "coalesce(json_extract(json, ['/resourceSpans', '/body/resourceSpans']), [])"
     return f"""
-        SELECT _row, resource, unnest(TRY_CAST(json_extract(resource_spans, '$.scopeSpans[*].spans[*]') AS JSON[])) AS span
+        SELECT _row, context, resource, unnest(TRY_CAST(json_extract(resource_spans, '$.scopeSpans[*].spans[*]') AS JSON[])) AS span
         FROM (
-            SELECT _row, resource_spans, json_extract(resource_spans, '$.resource.attributes') AS resource
-            FROM (SELECT _row, unnest(TRY_CAST(coalesce({resources}[1], {resources}[2]) AS JSON[])) AS resource_spans FROM {scan(file)})
+            SELECT _row, context, resource_spans, json_extract(resource_spans, '$.resource.attributes') AS resource
+            FROM (
+                SELECT _row, coalesce(json ->> '/percallContextOnly', 'false') = 'true' AS context
+                     , unnest(TRY_CAST(coalesce({resources}[1], {resources}[2]) AS JSON[])) AS resource_spans
+                FROM {scan(file)}
+            )
         )"""
 
 
@@ -210,13 +223,13 @@ def _weighed(spans: str) -> str:
                 FROM (
                     SELECT *, list_transform(_keys, lambda k: {own_key}) AS _own_keys
                     FROM (
-                        SELECT _row, span ->> '/spanId' AS span_id, span ->> '/traceId' AS span_trace
+                        SELECT _row, context, span ->> '/spanId' AS span_id, span ->> '/traceId' AS span_trace
                              , nullif(span ->> '/parentSpanId', '') AS span_parent
                              , span ->> '/startTimeUnixNano' AS start_text, span ->> '/endTimeUnixNano' AS end_text
                              , span ->> '/status/code' AS status_code
                              , list_transform(attributes, lambda a: coalesce(a ->> '/key', '')) AS _keys
                              , list_transform(attributes, lambda a: {_attribute_text("(a -> '/value')")}) AS _values
-                        FROM (SELECT _row, span, {entries} AS attributes FROM ({spans}))
+                        FROM (SELECT _row, context, span, {entries} AS attributes FROM ({spans}))
                     )
                 )
             )
@@ -291,6 +304,7 @@ def _evidence(calls: str) -> str:
              , CAST(first_cost AS VARCHAR) AS saved_text
              , {scalar("a_user")} AS user_id, {scalar("a_session")} AS session_id, span_trace AS trace_id
              , a_prompt AS prompt_name, a_prompt_version AS prompt_version, coalesce(inner_messages, a_messages) AS messages
+             , a_input_hash_told AS input_hash_told, TRY_CAST({as_object("a_prefix_blocks_told")} AS UBIGINT[]) AS prefix_blocks_told
              , coalesce(a_max_tokens, p_max_tokens) AS max_tokens_text
              , coalesce({as_object("a_finish")} ->> '/0', a_finish) AS finish_reason, {truth("coalesce(a_stream, p_stream)")} AS is_stream
              , coalesce({_python_object("a_marked")}, {as_object("coalesce(m_marked, r_marked)")}) AS marked_metadata
@@ -302,4 +316,5 @@ def _evidence(calls: str) -> str:
             -- a hit repeats the answer's id; where one of two spans with it cost something and the other 0, that one is the hit
             SELECT *, max(TRY_CAST(a_cost AS DECIMAL(18, 10))) OVER (PARTITION BY coalesce(a_response_id, span_id)) AS first_cost
             FROM ({picked})
-        )"""
+        )
+        WHERE NOT context"""

@@ -129,6 +129,7 @@ def pull(
                 [path for path in (file, scores) if path.exists()],
                 {"read_until": end.isoformat(), "window_seconds": length.total_seconds()},
                 what=f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}",
+                together=True,
             )
             start = end
     except NoSuchEndpoint as error:

@@ -131,6 +131,7 @@ def pull(
         yield Batch(
             paths, {"manifests": {name: dict(kept) for name, kept in done.items()}},
             what=f"{run.folder} until {run.until:%Y-%m-%d %H:%M}", notes=notes,
+            together=True,
         )  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def pull(
                 length = min(LONGEST, length * 2)
             yield Batch(
                 [file] if rows else [], {"read_until": end.isoformat(), "window_seconds": length.total_seconds()}, kind="litellm",
-                what=f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}", notes=notes,
+                what=f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}", notes=notes, together=True,
             )  # fmt: skip
             start = end
 

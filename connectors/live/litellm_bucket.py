@@ -177,7 +177,7 @@ def pull(
                 reached[place.path] = [last.isoformat(), sum(item.modified >= last - OVERLAP for item in new[:read])]
             yield Batch(
                 [file] if file.exists() else [], {"folders": _recent(reached, settings)}, kind="litellm",
-                what=f"{place.path}: {len(group):,} objects", notes=notes,
+                what=f"{place.path}: {len(group):,} objects", notes=notes, together=True,
             )  # fmt: skip
 
 

@@ -129,6 +129,7 @@ def pull(
                 {"read_until": after[0].isoformat()},
                 kind="litellm",
                 what=f"{len(rows):,} rows until {after[0]:%Y-%m-%d %H:%M}",
+                together=True,
             )
             if len(rows) < settings.options["batch_rows"]:
                 break
