@@ -154,7 +154,7 @@ def _with_words(frame: pd.DataFrame, written: Mapping[str, Callable[[float], str
     return frame.style.format({name: _or_nothing(words) for name, words in written.items()})
 
 
-def _or_nothing(words: Callable[[float], str]) -> Callable[[float], str]:
+def _or_nothing(words: Callable[[float], str]) -> Callable[[Any], str]:
     return lambda value: "" if pd.isna(value) else words(value)
 
 
