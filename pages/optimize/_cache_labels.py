@@ -51,7 +51,7 @@ def shared() -> None:
         return
     st.caption(draw.plain(f"At similarity {lever.threshold:.2f}, by {lever.embedder}."))
     draw.table(
-        frame,
+        frame.assign(same_answer=frame["same_answer"].map({True: "yes", False: "no"})),
         {
             "asked": draw.Column("Asked", width="large"),
             "answered_by": draw.Column("Answered as", width="large"),
@@ -145,7 +145,7 @@ def _of_calls(path: Path, step: str) -> tuple[pd.DataFrame, str, dict[str, draw.
     frame = semantic_cache_file_curve(path, normalize=step)
     calls, labelled = int(frame["calls"].iloc[0]), bool(frame["false_hit_rate"].notna().any())
     best = frame.iloc[0]
-    words = f"{calls:,} calls, replayed in order; at {best['threshold']:.2f} {formatting.share(best['hit_rate'])} are answered from the cache. "
+    words = f"{calls:,} calls, replayed in order; at {best['threshold']:.2f}, {formatting.share(best['hit_rate'])} are answered from the cache. "
     words += (
         "A false hit has another answer_id than the text whose answer it gets."
         if labelled

@@ -84,7 +84,7 @@ def test_labelled_texts_along_the_threshold(demo_store: Path, monkeypatch: pytes
     ).run()
     text = words(app)
     assert not app.exception
-    assert "calls, replayed in order; at 0.70" in text
+    assert "calls, replayed in order; at 0.70, " in text
     app.file_uploader(key="cache_upload").set_value(
         ("pairs.csv", b"text_a,text_b,same\npay now,pay now!,1\npay,hours,0\n", "text/csv")
     ).run()
