@@ -36,6 +36,8 @@ EARLIER_USE = "earlier use"
 LEDGER_DIMENSIONS = ("feature", "model", "service", "user_tier")
 CALL_DIMENSIONS = {"user": "user_id", "prompt": "prompt_name"}
 RESOURCE = "resource"
+LEAST_SURPRISE = 0.001
+"""Below it the values of a dimension moved alike: it has no driver, however many values it has."""
 MOST_VALUES = 200
 OTHERS = "all others"
 BILL_AMOUNTS = {"billed": "BilledCost", "effective": "EffectiveCost", "list": "ListCost"}
@@ -197,7 +199,7 @@ def _dimensions(
             if name != own:
                 found[name] = _call_costs(warehouse, calls, calls[column], is_after, factor)
     telling = {name: costs for name, costs in found.items() if name != own and len({*costs[0], *costs[1]}) > 1}
-    return tuple(dimension for dimension in ranked(telling) if dimension.drivers)
+    return tuple(one for one in ranked(telling) if one.drivers and one.surprise >= LEAST_SURPRISE)
 
 
 def _costs(

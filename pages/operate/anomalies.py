@@ -141,11 +141,8 @@ def drill(found: list[Flag], filters: Filters, today: date) -> None:
     if not frame.empty:
         anomaly_chart(frame, set(told.days), told.currency or "USD", key="anomaly_chart")
     actions(flag, today)
-    left, right = st.columns(2, gap="medium")
-    with left:
-        causes(why)
-    with right:
-        drivers(why.dimensions, told.currency or "USD")
+    causes(why)
+    drivers(why.dimensions, told.currency or "USD")
     calls(told, filters)
     feature = told.series.removeprefix("feature:") if told.series.startswith("feature:") else None
     if feature:
