@@ -9,12 +9,12 @@ parts sum to it. Only a filter on the user tier narrows the people.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 
 import ibis
 import ibis.expr.types as ir
 
-from analytics.filters import Filters, apply, period_start
+from analytics.filters import Filters, apply, first_day, period_start
 from analytics.frames import rows_of
 from warehouse.reader import Warehouse
 
@@ -52,10 +52,19 @@ def active_users(warehouse: Warehouse, filters: Filters, grain: str) -> dict[dat
     # A row without user id tells how many came, not who.
     activity = activity.filter(activity.user_id.notnull() | activity.active_users.notnull())
     recorded = activity.mutate(anonymous=activity.user_id.isnull().ifelse(activity.active_users, 0))
+    found = _collect(warehouse, apply(recorded, chosen), chosen, grain, ACTIVITY)
+    if _periods(filters, grain) <= found.keys():
+        return found
     callers = warehouse.table("user_days").mutate(anonymous=ibis.literal(0, "int64"))
-    return _collect(warehouse, apply(callers, chosen), chosen, grain, CALLERS) | _collect(
-        warehouse, apply(recorded, chosen), chosen, grain, ACTIVITY
-    )
+    return _collect(warehouse, apply(callers, chosen), chosen, grain, CALLERS) | found
+
+
+def _periods(filters: Filters, grain: str) -> set[date]:
+    """First days of all periods of the filters; of grain "whole" the first day of the filters."""
+    if grain == WHOLE:
+        return {filters.start}
+    days = (filters.end - filters.start).days
+    return {first_day(filters.start + timedelta(days=day), grain) for day in range(days + 1)}
 
 
 def period_of(table: ir.Table, filters: Filters, grain: str) -> ir.DateValue:
@@ -66,6 +75,8 @@ def period_of(table: ir.Table, filters: Filters, grain: str) -> ir.DateValue:
 def _collect(
     warehouse: Warehouse, table: ir.Table, filters: Filters, grain: str, source: str
 ) -> dict[date, ActiveUsers]:
+    if grain == "day":
+        return _daily(warehouse, table, source)
     table = table.mutate(period=period_of(table, filters, grain))
     daily = table.group_by(["period", "date"]).agg(
         users=(table.user_id.nunique() + table.anonymous.sum().fill_null(0)).cast("int64")
@@ -81,4 +92,16 @@ def _collect(
             source,
         )
         for row in rows_of(warehouse, sums.order_by("period"))
+    }
+
+
+def _daily(warehouse: Warehouse, table: ir.Table, source: str) -> dict[date, ActiveUsers]:
+    """One pass where each period is a day: the day's users are those of the period."""
+    users = table.group_by("date").agg(
+        named=table.user_id.nunique(), anonymous=table.anonymous.sum().fill_null(0).cast("int64"),
+        nameless=table.user_id.isnull().any(),
+    )  # fmt: skip
+    return {
+        row["date"]: ActiveUsers(row["named"] + row["anonymous"], 1, None if row["nameless"] else row["named"], source)
+        for row in rows_of(warehouse, users.order_by("date"))
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
@@ -24,6 +25,9 @@ FROM_LEDGER = {"model": "model", "user_tier": "user_tier", "team": "team", "day"
 FROM_CALLS = {"prompt": "prompt_name", "user": "user_id"}
 """Breakdowns that only the calls have: their costs are the calls' own, as traced, in USD."""
 
+MOST_NAMED = 1000
+"""So many prompts or users are told one by one, the dearest; the others stand together in one last row."""
+
 CALL_COLUMNS = (
     "call_id", "started_at", "provider", "model", "operation", "processing", "status", "user_id", "user_tier", "team", "project", "env",
     "prompt_name", "prompt_version", *TOKEN_CLASSES, "cost", "cost_basis", "latency_ms", "max_tokens", "finish_reason", "cache_hit",
@@ -41,7 +45,8 @@ def feature_detail(warehouse: Warehouse, filters: Filters, feature: str | None, 
 
     Columns: `by`, cost, currency, share (of the frame), calls, cost_per_call, unpriced_calls, basis. By model, tier, team and day, cost is
     the ledger's, on the filters' basis (`basis` says which), and sums to the feature's cost. By prompt and user it is what the
-    traces say (`basis` "as traced"), in USD: a bill names neither. A missing name is None.
+    traces say (`basis` "as traced"), in USD: a bill names neither; beyond `MOST_NAMED` the rest is one last row, named "1,234 others".
+    A missing name is None.
 
     Raises InputError for another `by`, and when the costs are in several currencies.
     """
@@ -58,7 +63,7 @@ def feature_detail(warehouse: Warehouse, filters: Filters, feature: str | None, 
         row["share"] = share(cost, whole)
         row["cost_per_call"] = per_unit(None if cost is None else cost - (row.get("credits") or 0), row["calls"])
         row["basis"] = basis
-    rows.sort(key=lambda row: row["day"] if by == "day" else dearest_first(row, (by,)))
+    rows.sort(key=lambda row: row["day"] if by == "day" else (row.get("is_others", False), *dearest_first(row, (by,))))
     return frame_of(rows, (by, "cost", "currency", "share", "calls", "cost_per_call", "unpriced_calls", "basis"))
 
 
@@ -116,4 +121,19 @@ def _call_rows(warehouse: Warehouse, filters: Filters, by: str) -> list[Row]:
     sums = calls.group_by(**{by: calls[FROM_CALLS[by]]}).agg(
         cost=calls.cost.sum().cast(MONEY), calls=calls.count(), unpriced_calls=calls.cost.isnull().sum()
     )
-    return [row | {"currency": "USD"} for row in rows_of(warehouse, sums)]
+    # A hundred thousand users are grouped where they lie; only those that anybody reads come out, and the sum of the others.
+    order = [sums.cost.fill_null(Decimal(-1)).desc(), sums.calls.desc(), sums[by].asc(nulls_first=True)]
+    ranked = sums.mutate(place=ibis.row_number().over(ibis.window(order_by=order)))
+    ranked = ranked.mutate(others=ranked.place >= MOST_NAMED)
+    ranked = ranked.mutate(named=ranked.others.ifelse(ibis.null("string"), ranked[by]))
+    kept = ranked.group_by(["others", "named"]).agg(
+        cost=ranked.cost.sum().cast(MONEY), calls=ranked.calls.sum().cast("int64"),
+        unpriced_calls=ranked.unpriced_calls.sum().cast("int64"), groups=ranked.count(),
+    )  # fmt: skip
+    return [
+        {
+            by: f"{row['groups']:,} others" if row["others"] else row["named"], "cost": row["cost"], "calls": row["calls"],
+            "unpriced_calls": row["unpriced_calls"], "currency": "USD", "is_others": row["others"],
+        }
+        for row in rows_of(warehouse, kept)
+    ]  # fmt: skip

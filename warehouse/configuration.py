@@ -51,6 +51,8 @@ class Configuration:
             "aws-cur": 2,
             "aws-cost-explorer": 2,
             "focus": 2,
+            "openai-usage": 1,
+            "anthropic-usage": 1,
             "gcp-export": 2,
             "litellm": 0,
             "langfuse-export": 0,
