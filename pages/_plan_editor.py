@@ -43,6 +43,11 @@ def _keep(changed: Scenario, places: list[int]) -> None:
     st.session_state[_PLAN], st.session_state[_PLACES] = changed, places
 
 
+def replace_plan(new: Scenario) -> None:
+    """Make another plan the session's; its controls are drawn anew."""
+    _keep(new, [next(_numbers) for _ in new.levers])
+
+
 def edit(situation: Situation) -> tuple[Scenario, bool]:
     """Draw the plan's controls. Answers with the plan as they say it, and whether every lever accepts its settings."""
     now = plan()

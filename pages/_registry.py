@@ -185,6 +185,20 @@ REGISTRY: tuple[PageEntry, ...] = (
         "What would several levers save together, in which order, and how sure is that?",
     ),
     _page(
+        "Optimize",
+        "Saved scenarios",
+        "folder_special",
+        "saved_scenarios",
+        "Which scenarios are saved, and how do two to four of them compare?",
+    ),
+    _page(
+        "Optimize",
+        "Plans",
+        "flag",
+        "plans",
+        "What did adopted plans really save, lever by lever, against what was expected?",
+    ),
+    _page(
         "Operate",
         "Anomalies",
         "notifications_active",

@@ -95,7 +95,7 @@ def download(frame: pd.DataFrame | Callable[[], pd.DataFrame], *, key: str, expo
     # What writes the file is known to the server only once a button is drawn, so that who has none cannot ask for it.
     if not may(ANALYST):
         return
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", export_name).strip("-.") or "table"
+    name = file_name(export_name)
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.download_button(
             "CSV",
@@ -108,6 +108,11 @@ def download(frame: pd.DataFrame | Callable[[], pd.DataFrame], *, key: str, expo
             on_click="ignore",
             help="All rows, every digit, UTF-8",
         )
+
+
+def file_name(name: str) -> str:
+    """A name that every system takes as a file's."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "table"
 
 
 def _drawable(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from analytics import formatting
+from analytics.simulators.plan_paper import scenario_blocks, scenario_pdf
 from analytics.simulators.plan_results import by_category, fair_shares, interaction_sentence, plan_headline, steps
 from analytics.simulators.scenario import Scenario
 from analytics.simulators.shapley import EXACT_UP_TO
@@ -12,13 +13,18 @@ from analytics.simulators.situation import Situation
 from analytics.simulators.slider import kept
 from analytics.simulators.waterfall import Waterfall
 from analytics.snapshot_report_pages import plan_answer
+from pages import _data, _plan_editor, _plan_keeping, _situation
 from pages import _draw as draw
-from pages import _plan_editor, _situation
 from pages._filters import current, describe
 from pages._names import named
+from pages._paper import draw_blocks, print_styles
+from pages._people import ANALYST, may
 from pages._share import offer_answer
+from pages._tables import file_name
 from pages._waterfall_chart import waterfall_chart
+from warehouse.errors import InputError
 
+PRINT = "print"
 _RUN = "_plan_run"
 
 
@@ -27,22 +33,23 @@ def page() -> None:
     situation = _situation.situation_or_reason("Levers replay the calls and resources of the period.")
     if situation is None:
         return
+    called = _plan_keeping.open_by_address()
+    if st.query_params.get(PRINT) and _printed(situation):
+        return
     top = st.container()
     if not len(situation.workload):
-        draw.headline(
-            "There are no calls to replay for a plan",
-            "Levers replay the calls of the period.",
-            kicker=describe(current()),
-        )
         st.info(
-            "No call of this period passes the filters: load traces, choose other days, or remove a filter.",
+            "No call of this period passes the filters: levers on resources act (GPUs, spot, commitments, the vector database), those on calls find "
+            "nothing to change.",
             icon=":material/info:",
         )
-        return
-    opened = st.session_state.get(_RUN) is None and _plan_editor.PARAMETER in st.query_params
+    _plan_keeping.told()
+    _plan_keeping.open_bar()
+    opened = called or (st.session_state.get(_RUN) is None and _plan_editor.PARAMETER in st.query_params)
     plan, sound = _plan_editor.edit(situation)
     address = plan.address()
-    with st.container(horizontal=True):
+    buttons = st.container(horizontal=True)
+    with buttons:
         run = st.button(
             "Run the plan",
             type="primary",
@@ -54,12 +61,17 @@ def page() -> None:
             "Scenario file", plan.toml(), "scenario.toml", "application/toml", key="plan_toml", icon=":material/download:", on_click="ignore",
             disabled=not plan.levers, help="For percall simulate scenario.toml",
         )  # fmt: skip
+        _plan_keeping.save_form(plan)
     if run or (opened and sound and plan.enabled):
         st.session_state[_RUN] = address
     outcome: Waterfall | None = None
     if sound and plan.enabled and st.session_state.get(_RUN) == address:
         with st.spinner("Replaying the plan …"):
-            outcome = kept(situation, "planner", plan.enabled, lambda: plan.run(situation))
+            outcome = _run(situation, plan)
+    if outcome:
+        with buttons:
+            _plan_keeping.adopt_form(situation, plan, outcome)
+            _paper(plan, outcome)
     with top:
         draw.headline(
             plan_headline(outcome) if outcome else _waiting(situation, plan),
@@ -73,6 +85,57 @@ def page() -> None:
             "scenario-planner", "Share this plan", lambda: plan_answer(plan.name, found, tuple(plan.assumptions()))
         )
         _show(situation, plan, outcome)
+
+
+def _run(situation: Situation, plan: Scenario) -> Waterfall | None:
+    """The plan replayed; None, with the reason, where a lever cannot act on this period."""
+    try:
+        return kept(situation, "planner", plan.enabled, lambda: plan.run(situation))
+    except InputError as error:
+        draw.failure(error)
+        return None
+
+
+def _paper(plan: Scenario, outcome: Waterfall) -> None:
+    """The plan as a file, for who may export, and as a page to print."""
+    about, demo = describe(current()), _data.warehouse().is_demo
+    if may(ANALYST):
+        st.download_button(
+            "PDF", lambda: scenario_pdf(plan, outcome, about, demo=demo), f"{file_name(plan.name)}.pdf", "application/pdf", key="plan_pdf",
+            icon=":material/picture_as_pdf:", on_click="ignore",
+        )  # fmt: skip
+    st.button("Print view", icon=":material/print:", key="plan_print", on_click=_set_print, args=(True,))
+
+
+def _set_print(on: bool) -> None:
+    if on:
+        st.query_params[PRINT] = "1"
+    elif PRINT in st.query_params:
+        del st.query_params[PRINT]
+
+
+def _printed(situation: Situation) -> bool:
+    """The plan as one column that prints well; False where there is no plan to print."""
+    plan = _plan_editor.plan()
+    outcome = _run(situation, plan) if plan.enabled else None
+    if outcome is None:
+        return False
+    # The address keeps the plan here too, for whoever reloads or sends it.
+    st.query_params[_plan_editor.PARAMETER] = plan.address()
+    st.session_state[_RUN] = plan.address()
+    with st.container(horizontal=True, key="paper_controls"):
+        st.button(
+            "Back to the planner", icon=":material/arrow_back:", key="plan_back", on_click=_set_print, args=(False,)
+        )
+        st.caption("Print it with the browser: A4, without the dashboard around it.", width="stretch")
+    print_styles()
+    source = "Synthetic data of the demo company. " if _data.warehouse().is_demo else ""
+    st.markdown(f"# {draw.plain(plan.name)}", anchors=False)
+    st.caption(draw.plain(f"{describe(current())}. {source}USD per month, simulated; ranges of 95 %."))
+    draw_blocks(
+        scenario_blocks(plan, outcome), lambda _block: waterfall_chart(outcome, steps(outcome), key="plan_paper_chart")
+    )
+    return True
 
 
 def _waiting(situation: Situation, plan: Scenario) -> str:

@@ -15,9 +15,11 @@ from tests.pages.product import open_product, words
 
 SCRIPTS = [f"optimize/{entry.script.name}" for entry in REGISTRY if entry.phase == "Optimize"]
 PLANNER = "optimize/scenario_planner.py"
+OF_SEVERAL = (PLANNER, "optimize/saved_scenarios.py", "optimize/plans.py")
+"""Pages about several levers."""
 
 
-@pytest.mark.parametrize("script", [script for script in SCRIPTS if script != PLANNER])
+@pytest.mark.parametrize("script", [script for script in SCRIPTS if script not in OF_SEVERAL])
 def test_a_lever_on_the_demo_company(script: str, demo_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_product(monkeypatch, demo_store, script)
     text = words(app)
