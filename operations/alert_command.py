@@ -33,8 +33,8 @@ def alert(
 
     Exit codes: 0 nothing new, 1 something was alerted (or would be, with --dry-run), 2 bad settings, or a channel that could not be reached.
     """
+    from analytics.alert_settings import read_alert_settings
     from connectors.live.secrets import Secrets
-    from operations.alerting.settings import read_alert_settings
     from operations.alerting.telling import deliver, find_news, send_test, tell, utc_now
     from warehouse.errors import InputError
     from warehouse.outbox import GIVEN_UP, Outbox

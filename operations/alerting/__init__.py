@@ -1,4 +1,4 @@
-"""Alerts: what is worth telling (`subjects`), in which words (`message`), to whom and when (`settings`), and by which way (`channels`).
+"""Alerts: what is worth telling (`subjects`), in which words (`message`), and by which way (`channels`).
 
-`telling` puts what is new into the outbox; `delivery` sends what is due.
+`telling` puts what is new into the outbox and sends what is due. To whom, when and from which amount on: `analytics.alert_settings`.
 """

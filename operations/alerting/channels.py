@@ -13,10 +13,10 @@ from email.utils import formatdate
 
 import httpx
 
+from analytics.alert_settings import EMAIL, SLACK, Channel
 from connectors.live.requests import retry_after
 from connectors.live.secrets import Secrets
 from operations.alerting.message import Alert, html_text, plain_text, slack_blocks, webhook_body
-from operations.alerting.settings import EMAIL, SLACK, Channel
 from warehouse.errors import InputError
 from warehouse.outbox import Message
 

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from analytics import formatting
+from analytics.alert_settings import ANOMALIES, BUDGETS, PLANS, SOURCES, AlertSettings
 from analytics.anomalies_episodes import GAP_DAYS, Episode
 from analytics.anomalies_explanation import explain_episode
 from analytics.anomalies_states import open_flags
@@ -25,7 +26,6 @@ from analytics.freshness import late_sources
 from analytics.simulators.plan_tracking import PlanSummary, plan_summaries
 from connectors.live.sync_records import FAILED, SyncRecords
 from operations.alerting.message import Alert
-from operations.alerting.settings import ANOMALIES, BUDGETS, PLANS, SOURCES, AlertSettings
 from warehouse.outbox import Told
 from warehouse.reader import Warehouse
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from analytics.alert_settings import TOPICS, AlertSettings
 from connectors.live.secrets import Secrets
 from operations.alerting.channels import NotSent, send
 from operations.alerting.message import Alert, read_alert
-from operations.alerting.settings import TOPICS, AlertSettings
 from operations.alerting.subjects import News, news
 from warehouse.outbox import Outbox
 from warehouse.reader import Warehouse

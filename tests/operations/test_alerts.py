@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from analytics.alert_settings import AlertSettings, read_alert_settings
 from connectors.live.secrets import Secrets
 from connectors.live.sync_records import FAILED, FINE, SyncRecords
 from operations.alerting.message import Alert, html_text, slack_blocks
-from operations.alerting.settings import AlertSettings, read_alert_settings
 from operations.alerting.telling import deliver, tell
 from tests.operations.command import percall
 from tests.operations.receivers import MailServer, Webhook, mail_server, webhook
