@@ -21,7 +21,8 @@ _STYLE = """<style>
   .stApp, .stApp * { color: #1f2933 !important; background: transparent !important; -webkit-print-color-adjust: exact; }
   .js-plotly-plot text { fill: #1f2933 !important; }
   table, .stPlotlyChart, .js-plotly-plot { break-inside: avoid; max-width: 100% !important; }
-  h1, h4 { break-after: avoid; }
+  h1, h4, [data-testid="stElementContainer"]:has(h4), [data-testid="stElementContainer"]:has(h4) + [data-testid="stElementContainer"] {
+    break-after: avoid; }
 }
 </style>"""
 

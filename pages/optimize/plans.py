@@ -81,6 +81,9 @@ def page() -> None:
             pace_sentence(plan, account), HOW,
             kicker=f"{_periods.describe((account.first, account.last))} · {account.days} complete days · {plan.baseline.basis} cost",
         )  # fmt: skip
+        if account.days > PACE_DAYS and account.status != "too early":
+            recent = tracked.account(account.last - timedelta(days=PACE_DAYS - 1), account.last)
+            st.markdown(draw.plain(f"In the newest {PACE_DAYS} of these days: {pace_sentence(plan, recent)}."))
     _show(plan, account)
     _changes(plan)
     _history(plan)
@@ -166,7 +169,7 @@ def _show(plan: Plan, account: Realised) -> None:
             dtype=object,
         ),
         {
-            "title": draw.Column("Lever", pinned=True),
+            "title": draw.Column("Lever", pinned=True, width="medium"),
             "status": draw.Column(
                 "Standing", help=f"On track: within {TOLERANCE:.0%} of what is expected. No evidence: the range holds 0"
             ),

@@ -103,7 +103,7 @@ def _side_by_side(compared: Compared) -> None:
     draw.section("Lever by lever", "What each lever saves where it stands in the scenario, USD per month, simulated")
     frame = by_lever(compared)
     shown = pd.DataFrame({"lever": frame["lever"]})
-    columns = {"lever": draw.Column("Lever", pinned=True)}
+    columns = {"lever": draw.Column("Lever", pinned=True, width="medium")}
     for place, name in enumerate(compared.names):
         shown[f"saved_{place}"] = frame[f"saved_{place}"]
         shown[f"range_{place}"] = [
@@ -155,17 +155,20 @@ def _chart(compared: Compared) -> None:
         }
         for category, values in amounts.items() if any(values)
     ]  # fmt: skip
-    data.append(
+    grey = _palette.NEUTRAL[mode()]
+    whiskers = {
+        "type": "data", "symmetric": False, "array": [low for _, low in spans], "arrayminus": [high for high, _ in spans], "color": grey,
+        "thickness": 1.5, "width": 5,
+    }  # fmt: skip
+    common = {"type": "scatter", "y": bars, "showlegend": False, "hoverinfo": "skip"}
+    data += [
+        {**common, "mode": "markers", "x": [float(end) for end in ends], "marker": {"size": 1, "color": grey}, "error_x": whiskers},
+        # Amounts stand behind the whiskers.
         {
-            "type": "scatter", "mode": "markers+text", "y": bars, "x": [float(end) for end in ends], "showlegend": False, "hoverinfo": "skip",
-            "marker": {"size": 1, "color": _palette.NEUTRAL[mode()]}, "text": [f"   {formatting.usd(end)}" for end in ends],
-            "textposition": "middle right", "cliponaxis": False,
-            "error_x": {
-                "type": "data", "symmetric": False, "array": [low for _, low in spans], "arrayminus": [high for high, _ in spans],
-                "color": _palette.NEUTRAL[mode()], "thickness": 1.5, "width": 5,
-            },
-        }
-    )  # fmt: skip
+            **common, "mode": "text", "x": [float(end) + low for end, (_, low) in zip(ends, spans, strict=True)],
+            "text": [f"  {formatting.usd(end)}" for end in ends], "textposition": "middle right", "cliponaxis": False,
+        },
+    ]  # fmt: skip
     top = max((float(end) for end in ends), default=0.0)
     figure = {
         "data": data,
