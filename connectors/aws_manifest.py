@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 _LEGACY_PERIOD = re.compile(r"^\d{8}-\d{8}$")
@@ -41,6 +42,15 @@ class Manifest:
         """`<report>/<period>`."""
         return f"{self.report}/{self.period}"
 
+    @property
+    def delivered_at(self) -> datetime:
+        """When it was made (UTC): the time in its execution's id, else when its file was last changed, which copies of a bucket keep."""
+        _at_root, dated, changed = self.rank
+        stamp = re.match(r"(\d{4})-?(\d{2})-?(\d{2})T(\d{2}):?(\d{2}):?(\d{2})", dated)
+        if stamp:
+            return datetime(*map(int, stamp.groups()))  # type: ignore[arg-type]
+        return datetime.fromtimestamp(changed, UTC).replace(tzinfo=None)
+
     def names(self, path: Path) -> bool:
         """Whether this file is one that the manifest names.
 
@@ -56,9 +66,9 @@ class Manifest:
         return any(path.parts[-min(depth, len(key)) :] == key[-min(depth, len(key)) :] for key in self.keys)
 
 
-def select_current(paths: Sequence[Path]) -> tuple[list[tuple[Path, str | None]], list[str]]:
-    """Of all files found, those to load with the delivery that each belongs to (None: no manifest governs it), in their
-    order, and sentences on what was left out and what is missing.
+def select_current(paths: Sequence[Path]) -> tuple[list[tuple[Path, str | None, datetime | None]], list[str]]:
+    """Of all files found, those to load with the delivery that each belongs to and when that was made (None: no manifest governs it), in
+    their order, and sentences on what was left out and what is missing.
 
     Manifests may be among `paths` (they are no data and not in the result); those at their place in the layouts above are
     found by themselves.
@@ -92,11 +102,10 @@ def select_current(paths: Sequence[Path]) -> tuple[list[tuple[Path, str | None]]
     dropped = {path for files in left_out.values() for path in files}
     # A delivery of which files are missing replaces nothing as a whole: the missing ones may be loaded already, or come later.
     whole = {manifest for manifest in current if found[manifest] >= len(manifest.keys)}
-    chosen = [
-        (path, named[path].delivery if path in named and named[path] in whole else None)
-        for path in data
-        if path not in dropped
-    ]
+    chosen: list[tuple[Path, str | None, datetime | None]] = []
+    for path in (path for path in data if path not in dropped):
+        of_delivery = named[path] if path in named and named[path] in whole else None
+        chosen.append((path, of_delivery.delivery, of_delivery.delivered_at) if of_delivery else (path, None, None))
     return chosen, messages
 
 

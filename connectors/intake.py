@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ NOTE = "note"
 
 @dataclass(frozen=True)
 class Offered:
-    """A file that is to be loaded: its kind (None: found from its content) and the delivery that it is part of (None: of none).
+    """A file that is to be loaded: its kind (None: found from its content) and the delivery that it is part of (None: of none), made at
+    `delivered_at` (UTC; None: not known).
 
     `problem`: why it is not to be read at all; it is then recorded as refused.
     """
@@ -40,6 +42,7 @@ class Offered:
     path: Path
     kind: str | None = None
     delivery: str | None = None
+    delivered_at: datetime | None = None
     problem: str | None = None
 
 
@@ -69,7 +72,7 @@ def load_paths(
         connector_for(kind)
     found, missing = _find(paths)
     chosen, left_out = select_current(found)
-    offered = [Offered(path, kind, delivery) for path, delivery in chosen]
+    offered = [Offered(path, kind, delivery, at) for path, delivery, at in chosen]
     reports = load_files(store, configuration, offered, on_overlap, progress)
     return [*reports, *missing, *(LoadReport("", None, note, NOTE, message=note) for note in left_out)]
 
@@ -132,7 +135,7 @@ def _load(
                     LoadReport(file.kind or "", None, path.name, "unchanged", message=reason, checksum=digest)
                 )
                 continue
-            notes += _stage(loading, path, file.delivery, file.kind, digest, configuration)
+            notes += _stage(loading, file, digest, configuration)
         _refuse_broken_deliveries(files, {staged.file for staged in loading.staging.files if staged.message})
         reports = loading.commit() if loading.has_files else []
         if loading.replaces_demo and any(report.rows_kept for report in reports):
@@ -206,10 +209,9 @@ def _reason(error: InputError | OSError, name: str) -> str:
     return f"{_shown(name)}: cannot be read: {error.strerror}; look at its permissions, or fetch it again"
 
 
-def _stage(
-    loading: Loading, path: Path, delivery: str | None, kind: str | None, digest: str, configuration: Configuration
-) -> list[str]:
+def _stage(loading: Loading, offered: Offered, digest: str, configuration: Configuration) -> list[str]:
     """Read one file, or refuse it. Returns what the person who loads should read about it."""
+    path, kind = offered.path, offered.kind
     try:
         file = inspect(path, loading.store.scratch)
         found = _said(kind, file) if kind else detect_kind(file)
@@ -219,7 +221,7 @@ def _stage(
     warnings: dict[str, None] = {}
     try:
         for extraction in connector_for(found).extract(loading.connection, file, configuration):
-            loading.add(_delivered(extraction, delivery))
+            loading.add(_delivered(extraction, offered))
             warnings.update(dict.fromkeys(f"{path.name}: {warning}" for warning in extraction.warnings))
     except InputError as error:
         _raise_of_the_machine(error.__cause__)
@@ -255,11 +257,10 @@ def _said(kind: str, file: SourceFile) -> str:
     raise InputError(f"this is a file of kind {other}, not {kind}; load it without naming a kind", file=file.name)
 
 
-def _delivered(extraction: Extraction, delivery: str | None) -> Extraction:
-    if delivery is None or extraction.delivery is not None:
+def _delivered(extraction: Extraction, offered: Offered) -> Extraction:
+    if offered.delivery is None or extraction.delivery is not None:
         return extraction
-    fields = {name: getattr(extraction, name) for name in Extraction.__dataclass_fields__}
-    return Extraction(**(fields | {"delivery": delivery}))
+    return replace(extraction, delivery=offered.delivery, delivered_at=offered.delivered_at)
 
 
 @dataclass(frozen=True)

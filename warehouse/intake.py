@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Extraction:
     """Canonical rows of one file (see the module's docstring for the query's columns).
 
     `delivery` is set when the source itself says which rows belong together and supersede what came before (a manifest's
-    report and period): all extractions of one delivery replace the older deliveries of the same name. `warnings` are sentences that the person
+    report and period): all extractions of one delivery replace the older deliveries of the same name; `delivered_at` (UTC)
+    says which is older. `warnings` are sentences that the person
     who loads should read.
     """
 
@@ -43,6 +45,7 @@ class Extraction:
     query: str
     rejects: Sequence[Reject] = ()
     delivery: str | None = None
+    delivered_at: datetime | None = None
     warnings: Sequence[str] = field(default=())
     rows_read: int | None = None
     """Rows of the file, where the query leaves some out that are no facts of their own (spans that are no calls, negations that net to zero)."""

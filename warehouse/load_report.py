@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -41,6 +42,7 @@ class LoadReport:
     source: str = ""
     checksum: str = ""
     delivery: str | None = None
+    delivered_at: datetime | None = None
     load_id: int = 0
     part: int = 0
     billed_in: Decimal | None = None

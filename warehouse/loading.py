@@ -22,6 +22,7 @@ from warehouse.audit import note_load
 from warehouse.call_filing import CallFiling
 from warehouse.categories import category_expression
 from warehouse.configuration import Configuration
+from warehouse.deliveries import Deliveries, known_deliveries
 from warehouse.errors import StoreError
 from warehouse.filing import META, Filing, load_column, money_columns
 from warehouse.intake import Extraction
@@ -124,7 +125,7 @@ class Loading:
         self._number_prices()
         create_new_restatements(self.connection)
         files = {(file.table, file.month): file for file in (self.base.files if self.base else ())}
-        settling = Settling(self.staging, self.filing, self.on_overlap)
+        settling = Settling(self.staging, self.filing, self.on_overlap, known_deliveries(self.store.path))
         for table in self.staging.tables():
             if table.merge_key or not table.month_column:
                 continue
@@ -142,6 +143,7 @@ class Loading:
         self._write_meta(reports, files)
         snapshot = self.writer.publish(list(files.values()), rollup_key(self.configuration), self.demo)
         note_load(self.store.path, snapshot.snapshot_id, reports)
+        Deliveries(self.store.path).note(reports)
         self.progress("published", 1.0)
         return reports
 
@@ -209,7 +211,8 @@ class Loading:
                 report = LoadReport(
                     file.kind, name, file.file, "stored", count, count, billed=billed_sum, effective=effective_sum,
                     currency=code if codes == 1 else None, table=table.name, source=file.source, checksum=file.checksum,
-                    delivery=file.delivery, load_id=next_id, part=part, billed_in=billed_sum, effective_in=effective_sum,
+                    delivery=file.delivery, delivered_at=file.delivered_at, load_id=next_id, part=part,
+                    billed_in=billed_sum, effective_in=effective_sum,
                     first=first, last=last, rows_derived=stored - count,
                 )  # fmt: skip
                 reports.append(report)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from warehouse.deliveries import Delivered
 from warehouse.filing import Filing, load_column
 from warehouse.load_report import LoadReport
 from warehouse.parts import PIECES, Part, Relation, describe, fingerprint, of_one_family, partition_expression, relate
@@ -17,8 +19,15 @@ GONE = "SELECT load_id FROM past_loads WHERE status = 'superseded'"
 class Settling:
     """Compares staged parts with present ones; marks superseded loads in the temp table `past_loads` and withdraws staged rows that add nothing."""
 
-    def __init__(self, staging: Staging, filing: Filing, on_overlap: str) -> None:
+    def __init__(
+        self,
+        staging: Staging,
+        filing: Filing,
+        on_overlap: str,
+        delivered: Mapping[tuple[str, str], Delivered] | None = None,
+    ) -> None:
         self.staging, self.filing, self.on_overlap = staging, filing, on_overlap
+        self.delivered = delivered or {}
         self.connection = staging.connection
 
     def settle(self, table: Table, reports: list[LoadReport]) -> None:
@@ -67,6 +76,9 @@ class Settling:
         if same_bytes and not self._may_be_rewritten(report, reports):
             self._withdraw(table, report, "unchanged", f"already loaded, from {same_bytes}")
             return
+        if newer := self._newer_delivery(report, present):
+            self._withdraw(table, report, "superseded", newer)
+            return
         replaced: list[int] = []
         for load_id, source, file, is_new in self._other_sources(table, report, reports):
             if self.on_overlap == "replace" and not is_new:
@@ -74,23 +86,36 @@ class Settling:
                 continue
             self._withdraw(table, report, "refused", _told_by_another(report, source, file))
             return
-        for load_id, file, _checksum in [*present, *earlier]:
+        for load_id, file, checksum in [*present, *earlier]:
             if load_id not in sizes:
                 continue
-            relation = self._relation(
-                table, new, Part(load_id, file, deliveries.get(load_id), *sizes[load_id]), load_id in deliveries
-            )
+            known = self.delivered.get((report.partition or "", checksum or ""))
+            delivery = deliveries.get(load_id, known.delivery if known else None)
+            part = Part(load_id, file, delivery, *sizes[load_id])
+            relation = self._relation(table, new, part, load_id in deliveries)
             if relation is Relation.NEWER_VERSION:
                 replaced.append(load_id)
             elif relation is Relation.NOTHING_NEW:
                 self._withdraw(table, report, "unchanged", f"every line is already loaded, from {file}")
                 return
             elif relation is Relation.AMBIGUOUS:
-                part = Part(load_id, file, deliveries.get(load_id), *sizes[load_id])
                 self._withdraw(table, report, "refused", describe(report.partition or "", new, part))
                 return
         for load_id in replaced:
             self._supersede(table, load_id, report, reports)
+
+    def _newer_delivery(self, report: LoadReport, present: Sequence[tuple[int, str, str | None]]) -> str | None:
+        """Why a delivery is not stored: one of the same name that was made later is there. None where that is not known."""
+        if report.delivery is None or report.delivered_at is None or self.on_overlap != "ask":
+            return None
+        for _load_id, file, checksum in present:
+            known = self.delivered.get((report.partition or "", checksum or ""))
+            if known and known.at and known.delivery == report.delivery and known.at > report.delivered_at:
+                return (
+                    f"{file} is loaded, of a delivery made later ({known.at:%Y-%m-%d %H:%M} UTC, this one {report.delivered_at:%Y-%m-%d %H:%M}); "
+                    "say `--replace` if this one is to take its place all the same"
+                )
+        return None
 
     def _may_be_rewritten(self, report: LoadReport, reports: list[LoadReport]) -> bool:
         """Whether a file with bytes that are loaded already is one of several that together replace its period."""
@@ -107,7 +132,7 @@ class Settling:
         if self.on_overlap == PIECES and of_one_family(new.file, part.file):
             is_newer = new.file == part.file and not of_this_load
             return Relation.NEWER_VERSION if is_newer else Relation.FURTHER_PART
-        if not of_this_load and new.delivery is not None:
+        if not of_this_load and new.delivery is not None and part.delivery in (None, new.delivery):
             return Relation.NEWER_VERSION
         if not of_this_load and self.on_overlap == "replace":
             # Without an account id the bills of several vendors share a partition: one does not replace those of another.

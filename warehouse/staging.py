@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -40,6 +41,7 @@ class StagedFile:
     file: str
     checksum: str
     delivery: str | None
+    delivered_at: datetime | None = None
     rejected: int = 0
     rejects: list[Reject] = field(default_factory=list)
     message: str | None = None
@@ -88,6 +90,7 @@ class Staging:
             extraction.file,
             extraction.checksum,
             extraction.delivery,
+            extraction.delivered_at,
         )
         try:
             piece = self._take(table, extraction, staged)

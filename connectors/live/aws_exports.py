@@ -122,7 +122,8 @@ def pull(
         state, paths = _fetch(bucket, delivered, folder, {} if again else known.get(delivered.period, {}), settings)
         known = known | {delivered.period: state}
         yield Batch(
-            paths=paths, position={"place": _place(settings), "periods": known}, delivery=delivered.name, what=delivered.name
+            paths=paths, position={"place": _place(settings), "periods": known}, delivery=delivered.name,
+            delivered_at=delivered.manifest.modified, what=delivered.name,
         )  # fmt: skip
 
 

@@ -104,7 +104,8 @@ class Finding:
 class Batch:
     """Files that were fetched and are to be loaded together, and the position once they are.
 
-    `kind` is that of the files (None: by content). `delivery`: the files replace what was loaded under the same name before. `on_overlap`
+    `kind` is that of the files (None: by content). `delivery`: the files replace what was loaded under the same name before, unless
+    that was made later (`delivered_at`, UTC). `on_overlap`
     as in `warehouse.loading.Loading`; with "pieces" the files are named by `connectors.live.pieces`. A batch without files only moves the
     position. `what` names it for people, `notes` are sentences that they should read.
 
@@ -116,6 +117,7 @@ class Batch:
     position: Position
     kind: str | None = None
     delivery: str | None = None
+    delivered_at: datetime | None = None
     on_overlap: Literal["ask", "replace", "add", "pieces"] = "ask"
     what: str = ""
     notes: Sequence[str] = field(default=())

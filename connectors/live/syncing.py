@@ -260,7 +260,9 @@ class _SourceSync:
         gathered, self.gathered = self.gathered, []
         if not gathered:
             return
-        files = [Offered(path, batch.kind, batch.delivery) for batch in gathered for path in batch.paths]
+        files = [
+            Offered(path, batch.kind, batch.delivery, batch.delivered_at) for batch in gathered for path in batch.paths
+        ]
         for note in dict.fromkeys(note for batch in gathered for note in batch.notes):
             self._note(note)
         refused = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,8 @@ def everything(root: Path) -> list[Path]:
     return sorted(path for path in root.rglob("*") if path.is_file())
 
 
-def relative(root: Path, chosen: list[tuple[Path, str | None]]) -> dict[str, str | None]:
-    return {str(path.relative_to(root)): delivery for path, delivery in chosen}
+def relative(root: Path, chosen: list[tuple[Path, str | None, datetime | None]]) -> dict[str, str | None]:
+    return {str(path.relative_to(root)): delivery for path, delivery, _at in chosen}
 
 
 def legacy(root: Path) -> None:
@@ -101,7 +102,7 @@ def test_a_file_that_an_overwrite_left_behind_is_left_out(tmp_path):
     keys = [f"prefix/cur/cur/year=2026/month=3/cur-0000{number}.snappy.parquet" for number in (1, 2)]
     manifest(tmp_path / "cur/20260301-20260401/cur-Manifest.json", reportName="cur", reportKeys=keys)
     chosen, messages = select_current([path for path in everything(tmp_path) if path.suffix != ".json"])
-    assert [(path.name, delivery) for path, delivery in chosen] == [
+    assert [(path.name, delivery) for path, delivery, _at in chosen] == [
         ("cur-00001.snappy.parquet", "cur/20260301-20260401"),
         ("cur-00002.snappy.parquet", "cur/20260301-20260401"),
     ]
@@ -128,7 +129,7 @@ def test_missing_files_are_named_and_nothing_is_dropped_for_a_manifest_without_f
     assert any("1 of 2 files" in message and "incomplete" in message for message in messages)
     (tmp_path / "cur/20260301-20260401/aaaa/cur-1.csv.gz").unlink()
     chosen, messages = select_current(everything(tmp_path))
-    assert [(path.parent.name, delivery) for path, delivery in chosen] == [("bbbb", None), ("bbbb", None)]
+    assert [(path.parent.name, delivery) for path, delivery, _at in chosen] == [("bbbb", None), ("bbbb", None)]
     assert "none of the files" in messages[0]
 
 
@@ -136,19 +137,19 @@ def test_a_broken_manifest_is_named_and_drops_nothing(tmp_path):
     put(tmp_path / "cur/20260301-20260401/cur-Manifest.json", "{broken")
     put(tmp_path / "cur/20260301-20260401/cur-1.csv.gz")
     chosen, messages = select_current(everything(tmp_path))
-    assert [delivery for _, delivery in chosen] == [None]
+    assert [delivery for _, delivery, _at in chosen] == [None]
     assert "cannot be read as a manifest" in messages[0]
 
 
 def test_files_without_any_manifest_pass_through_in_their_order(tmp_path):
     paths = [put(tmp_path / name) for name in ("b.csv", "a.csv")]
-    assert select_current(paths) == ([(paths[0], None), (paths[1], None)], [])
+    assert select_current(paths) == ([(paths[0], None, None), (paths[1], None, None)], [])
 
 
 @pytest.mark.parametrize("folder", [path for path in [SHARED / "aws_legacy_layout"] if path.exists()])
 def test_a_real_layout(folder):
     chosen, messages = select_current(files.expand([folder]))
-    assert [(path.name, delivery) for path, delivery in chosen] == [
+    assert [(path.name, delivery) for path, delivery, _at in chosen] == [
         ("koku-local-1.csv.gz", "koku-local/20180801-20180901")
     ]
     assert messages == []

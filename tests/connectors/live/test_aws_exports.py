@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -291,6 +293,57 @@ def test_since_reads_again_what_did_not_change(aws: Aws, tmp_path: Path) -> None
     assert sync(store, config, "--since", "2026-02-10").code == 0
     assert [path.rsplit("/", 2)[-2:] for path in aws.read("/data/")] == [["BILLING_PERIOD%3D2026-02", "cur-1.csv.gz"]]
     assert totals(store)["billed"] == "3.000000000000"
+
+
+def copied(aws: Aws, folder: Path) -> None:
+    """The bucket as `aws s3 sync` copies it: times of change are kept."""
+    s3 = aws.client("s3")
+    for entry in s3.list_objects_v2(Bucket="bills")["Contents"]:
+        path = folder / entry["Key"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(s3.get_object(Bucket="bills", Key=entry["Key"])["Body"].read())
+        at = entry["LastModified"].timestamp()
+        os.utime(path, (at, at))
+
+
+def test_an_older_delivery_that_is_loaded_later_takes_no_newer_ones_place(aws: Aws, tmp_path: Path) -> None:
+    config, store = configured(tmp_path, bucket_section(aws)), tmp_path / "store"
+    deliver(aws, "2026-02", {"cur-1.csv.gz": lines("2026-02", "4.00")})
+    copied(aws, tmp_path / "old")
+    time.sleep(1.1)  # times in S3 are whole seconds
+    deliver(aws, "2026-02", {"cur-1.csv.gz": lines("2026-02", "4.00", "5.00")})
+    assert sync(store, config).code == 0
+    assert totals(store)["billed"] == "9.000000000000"
+    by_hand = percall("load", tmp_path / "old", store=store)
+    assert by_hand.code == 0
+    assert [line["status"] for line in by_hand.lines] == ["superseded"]
+    assert "of a delivery made later" in by_hand.err
+    assert totals(store)["billed"] == "9.000000000000"
+    assert percall("load", "--replace", tmp_path / "old", store=store).code == 0
+    assert totals(store)["billed"] == "4.000000000000"
+
+
+def test_two_exports_of_one_payer_add_up_and_do_not_replace_each_other(aws: Aws, tmp_path: Path) -> None:
+    """Each of two member accounts exports its own lines; the payer is the same."""
+    deliver(aws, "2026-02", {"cur-1.csv.gz": lines("2026-02", "4.00", "1.00")})
+    other = gzip.compress(
+        gzip.decompress(lines("2026-02", "7.00"))
+        .replace(b",111122223333,id", b",999988887777,id")
+        .replace(b"BoxUsage", b"Other")
+    )
+    aws.put("bills", "team/b/data/BILLING_PERIOD=2026-02/b-1.csv.gz", other)
+    manifest = {"exportName": "b", "dataFiles": ["s3://bills/team/b/data/BILLING_PERIOD=2026-02/b-1.csv.gz"]}
+    aws.put("bills", "team/b/metadata/BILLING_PERIOD=2026-02/b-Manifest.json", json.dumps(manifest).encode())
+    config, store = (
+        configured(tmp_path, bucket_section(aws, "a"), bucket_section(aws, "b", export="b")),
+        tmp_path / "store",
+    )
+    assert sync(store, config).code == 0
+    assert totals(store)["billed"] == "12.000000000000"
+    deliver(aws, "2026-02", {"cur-1.csv.gz": lines("2026-02", "4.00", "2.00")})
+    answer = sync(store, config)
+    assert answer.code == 0, answer.err
+    assert totals(store)["billed"] == "13.000000000000"
 
 
 def test_another_place_under_the_same_name_is_read_from_its_beginning(aws: Aws, tmp_path: Path) -> None:
