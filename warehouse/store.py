@@ -7,6 +7,7 @@
 <store>/scratch/                      the writer's workspace, emptied when a writer starts
 <store>/pins/<snapshot>               keeps an old snapshot's files (a shared link reads them)
 <store>/state.sqlite                  people's own state: budgets, scenarios, notes
+<store>/fetched/, sync.lock           what a running sync has fetched and not loaded yet; who may sync
 ```
 
 Fact files never change once written. A writer makes new ones under new names, writes a manifest, and swaps the pointer
