@@ -23,7 +23,7 @@ from = "percall@example.com"
 to = ["ai-team@example.com"]
 user_env = "SMTP_USER"
 password_env = "SMTP_PASSWORD"
-about = ["budgets"]                       # default: anomalies, budgets, sources and plans
+about = ["budgets"]                       # default: anomalies, budgets, sources, plans and review
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ from zoneinfo import ZoneInfo
 from analytics.anomalies import BOTH, DEFAULT, RULE
 from warehouse.errors import InputError
 
-ANOMALIES, BUDGETS, SOURCES, PLANS = "anomalies", "budgets", "sources", "plans"
-TOPICS = (ANOMALIES, BUDGETS, SOURCES, PLANS)
+ANOMALIES, BUDGETS, SOURCES, PLANS, REVIEW = "anomalies", "budgets", "sources", "plans", "review"
+TOPICS = (ANOMALIES, BUDGETS, SOURCES, PLANS, REVIEW)
+"""What a channel can be about; the review is what `percall review --send` sends."""
 SLACK, WEBHOOK, EMAIL = "slack", "webhook", "email"
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")

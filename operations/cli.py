@@ -56,6 +56,7 @@ def main() -> None:
         export_command,
         load_command,
         receive_command,
+        review_command,
         serve_command,
         share_command,
         simulate_command,
@@ -75,6 +76,7 @@ def main() -> None:
             anomalies_command,
             check_tags_command,
             alert_command,
+            review_command,
             share_command,
             backup_command,
         ):

@@ -11,13 +11,22 @@ SLACK_TEXT = 2_900
 """Characters of one text block that Slack takes (3,000) with room for our marks."""
 
 
+_REPEATED = {
+    "type": "context",
+    "elements": [{"type": "mrkdwn", "text": "An earlier attempt may have arrived already."}],
+}
+_CALM = frozenset({"review", "test"})
+"""Topics that are no alarm, whatever colour they are told in."""
+
+
 @dataclass(frozen=True)
 class Alert:
     """One thing to tell.
 
     subject names what it is about and never changes; event says which news of it this is ("open", "doubled", "resolved", "90"): each is told
     once. amount: exact decimal text, with its currency, where the news has one. lines: what more there is to know, one sentence each.
-    link: address of the page, where the dashboard's own address is configured.
+    link: address of the page, where the dashboard's own address is configured. slack: the whole payload for Slack, where it is richer than
+    title, lines and link.
     """
 
     topic: str
@@ -29,6 +38,7 @@ class Alert:
     currency: str | None = None
     link: str | None = None
     resolved: bool = False
+    slack: Mapping[str, Any] | None = None
 
     def body(self) -> dict[str, Any]:
         """The alert as the outbox keeps it."""
@@ -42,7 +52,9 @@ def read_alert(body: Mapping[str, Any]) -> Alert:
 
 def slack_blocks(alert: Alert, *, repeated: bool = False) -> dict[str, Any]:
     """The payload of a Slack incoming webhook (Block Kit): title, reasons, a button to the page, and a plain text for notifications."""
-    mark = ":white_check_mark:" if alert.resolved else ":rotating_light:"
+    if alert.slack is not None:
+        return {**alert.slack, "blocks": [*alert.slack["blocks"], *([_REPEATED] if repeated else [])]}
+    mark = ":white_check_mark:" if alert.resolved or alert.topic in _CALM else ":rotating_light:"
     blocks: list[dict[str, Any]] = [
         {"type": "section", "text": {"type": "mrkdwn", "text": _cut(f"{mark} *{_slack(alert.title)}*")}}
     ]
@@ -53,8 +65,7 @@ def slack_blocks(alert: Alert, *, repeated: bool = False) -> dict[str, Any]:
         button = {"type": "button", "text": {"type": "plain_text", "text": "Open in Percall"}, "url": alert.link}
         blocks.append({"type": "actions", "elements": [button]})
     if repeated:
-        note = {"type": "mrkdwn", "text": "An earlier attempt may have arrived already."}
-        blocks.append({"type": "context", "elements": [note]})
+        blocks.append(_REPEATED)
     return {"text": _cut(_slack(alert.title)), "blocks": blocks, "unfurl_links": False}
 
 
@@ -64,7 +75,7 @@ def webhook_body(alert: Alert, delivery: str, *, repeated: bool = False) -> dict
         "version": 1,
         "delivery": delivery,
         "possibly_repeated": repeated,
-        **alert.body(),
+        **{key: value for key, value in alert.body().items() if key != "slack"},
         "lines": list(alert.lines),
     }
 
@@ -78,7 +89,7 @@ def plain_text(alert: Alert) -> str:
 
 def html_text(alert: Alert) -> str:
     """The alert as the HTML of an email: no images, nothing that is fetched."""
-    colour = "#00664a" if alert.resolved else "#a03a00"
+    colour = "#00664a" if alert.resolved or alert.topic in _CALM else "#a03a00"
     lines = "".join(f"<li>{escape(line)}</li>" for line in alert.lines)
     link = f'<p><a href="{escape(alert.link)}">Open in Percall</a></p>' if alert.link else ""
     return (
