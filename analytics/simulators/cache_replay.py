@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from analytics.simulators.near_duplicates import Neighbours, no_neighbours
@@ -53,24 +54,23 @@ class Graph:
 def graph_of(queries: Queries, neighbours: Neighbours) -> Graph:
     """The graph of these queries; made once per scope, since it holds for every threshold down to the neighbours' floor."""
     texts = len(neighbours)
-    key = queries.scope * texts + queries.text
-    distinct, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
+    # Numbers in order of first appearance, by hashing: a tenth of the time of sorting.
+    node, pairs = pd.factorize(queries.scope * texts + queries.text)
     if not len(neighbours.texts):
-        return Graph(place[inverse], no_neighbours(len(order), neighbours.floor))
-    text, scope = (distinct % texts)[order], (distinct // texts)[order]
+        return Graph(node, no_neighbours(len(pairs), neighbours.floor))
+    place = np.argsort(pairs, kind="stable")
+    distinct = pairs[place]
+    text, scope = pairs % texts, pairs // texts
     sizes = np.diff(neighbours.offsets)[text]
     ends = np.cumsum(sizes)
     at = np.repeat(neighbours.offsets[text] - (ends - sizes), sizes) + np.arange(int(sizes.sum()))
-    rows = np.repeat(np.arange(len(order)), sizes)
+    rows = np.repeat(np.arange(len(pairs)), sizes)
     wanted = scope[rows] * texts + neighbours.texts[at]
     found = np.minimum(np.searchsorted(distinct, wanted), len(distinct) - 1)
     there = distinct[found] == wanted
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows[there], minlength=len(order)))]).astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows[there], minlength=len(pairs)))]).astype(np.int64)
     edges = Neighbours(offsets, place[found[there]].astype(np.int32), neighbours.cosines[at[there]], neighbours.floor)
-    return Graph(place[inverse], edges)
+    return Graph(node, edges)
 
 
 class CacheReplay:
@@ -88,10 +88,19 @@ class CacheReplay:
         if self.capacity == 0 or not len(self.queries):
             return np.full(len(self.queries), -1, dtype=np.int64)
         edges = self.graph.edges
-        edges = edges.at_least(threshold) if threshold <= 1 else no_neighbours(len(edges), edges.floor)
+        if not len(edges.texts):
+            return self._equal_texts
+        return self._at(edges.at_least(threshold) if threshold <= 1 else no_neighbours(len(edges), edges.floor))
+
+    @cached_property
+    def _equal_texts(self) -> Ints:
+        """The answers where no text is like another: the same at every threshold."""
+        return self._at(self.graph.edges)
+
+    def _at(self, edges: Neighbours) -> Ints:
         answer = self._without_eviction(edges)
         # As long as no more answers are alive than fit, none was ever evicted.
-        if self.capacity is None or self._most_alive(answer) <= self.capacity:
+        if self.capacity is None or self._never_full or self._most_alive(answer) <= self.capacity:
             return answer
         everything = np.arange(len(self.queries))
         return _in_order(self.queries, self.graph.node, edges, everything, self.ttl, self.capacity)
@@ -99,10 +108,11 @@ class CacheReplay:
     def _without_eviction(self, edges: Neighbours) -> Ints:
         if self.ttl >= FOREVER:
             return _accumulated(self.graph.node, edges)
-        answer = self._alone.copy()
         at = self._linked
-        if len(at):
-            answer[at] = _in_order(self.queries, self.graph.node, edges, at, self.ttl, None)
+        if not len(at):
+            return self._alone
+        answer = self._alone.copy()
+        answer[at] = _in_order(self.queries, self.graph.node, edges, at, self.ttl, None)
         return answer
 
     @cached_property
@@ -119,6 +129,19 @@ class CacheReplay:
         at = np.flatnonzero(may)
         answer[at] = _equal_within(self.graph.node[at], self.queries.time[at], at, self.ttl)
         return answer
+
+    @cached_property
+    def _never_full(self) -> bool:
+        """Whether no more queries come within any life than fit, told from their number in spans as long as a life: any life lies in two of them."""
+        if self.capacity is None:
+            return True
+        if len(self.queries) <= self.capacity:
+            return True
+        time = self.queries.time
+        if self.ttl > int(np.ptp(time)):
+            return False
+        span = np.bincount((time - time[0]) // self.ttl)
+        return int((span[1:] + span[:-1]).max(initial=0)) <= self.capacity
 
     def _most_alive(self, answer: Ints) -> int:
         stored = self.queries.time[answer < 0]

@@ -283,7 +283,7 @@ class SemanticCache:
             number = _known_by_hash(number, hashes)
             by_hash = np.flatnonzero((number < 0) & (text.codes < 0) & (hashes != 0))
             if len(by_hash):
-                _, places = np.unique(hashes[by_hash], return_inverse=True)
+                places, _ = pd.factorize(hashes[by_hash])
                 number[by_hash] = len(known) + places
                 more = np.full(int(places.max()) + 1, neighbours.offsets[-1])
                 neighbours = replace(neighbours, offsets=np.concatenate([neighbours.offsets, more]))

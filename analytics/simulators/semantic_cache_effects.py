@@ -68,13 +68,19 @@ def _summed(others: SemanticCache, situation: Situation, thresholds: tuple[float
     axes, workload = Axes.of(situation), situation.workload
     asked, tokens, notes = others.asked(situation)
     spent = np.nan_to_num(workload.cost) * workload.money
-    saved, calls, hits = [], [], []
+    saved: list[Sums] = []
+    calls: list[Floats] = []
+    hits = []
+    before: NDArray[np.int64] | None = None
     for threshold in thresholds:
         cache = replace(others, threshold=threshold)
         at = cache.served(situation)
-        saved.append(axes.sums(spent[at], at))
-        calls.append(axes.by_feature(workload.weight[at], at))
+        # Where no text is kept, all thresholds find the same.
+        is_same = before is not None and np.array_equal(at, before)
+        saved.append(saved[-1] if is_same else axes.sums(spent[at], at))
+        calls.append(calls[-1] if is_same else axes.by_feature(workload.weight[at], at))
         hits.append(cache.counted(situation))
+        before = at
     return _Answered(
         Sums(np.stack([each.by_day for each in saved]), np.stack([each.by_group for each in saved])),
         np.stack(calls),

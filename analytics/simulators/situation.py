@@ -20,16 +20,21 @@ from warehouse.errors import InputError
 
 Result = TypeVar("Result")
 
+MEMORY = 2 * 2**30
+"""Bytes of arrays that one situation's levers may keep."""
+
 
 class Memo:
     """What levers computed once (neighbours, gaps, curves) and may use again; shared by all situations that stem from one.
 
     Keys must name everything that the value depends on: begin with the lever's name, and use `workload.stamp` where the state of the calls
-    matters (a stamp belongs to one state for ever). The least recently used values are dropped beyond `size`.
+    matters (a stamp belongs to one state for ever). The least recently used values are dropped beyond `size` values, and beyond `memory` bytes of
+    arrays: with ten million calls one array is 80 MB.
     """
 
-    def __init__(self, size: int = 64) -> None:
-        self._size = size
+    def __init__(self, size: int = 64, memory: int = MEMORY) -> None:
+        self._size, self._memory = size, memory
+        self._bytes: dict[Hashable, int] = {}
         self._values: OrderedDict[Hashable, Any] = OrderedDict()
         self._making: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -47,11 +52,43 @@ class Memo:
                     return self._values[key]
             value = make()
             with self._lock:
-                self._values[key] = value
+                self._values[key], self._bytes[key] = value, array_bytes(value)
                 self._making.pop(key, None)
-                while len(self._values) > self._size:
-                    self._values.popitem(last=False)
+                self._make_room(key)
             return value
+
+    def _make_room(self, newest: Hashable) -> None:
+        """Drop what was used least recently, for memory only what takes a good part of it, but never what was just made."""
+        large = self._memory // 64
+        for key in list(self._values):
+            over_memory = sum(self._bytes.values()) > self._memory
+            if key != newest and (len(self._values) > self._size or (over_memory and self._bytes[key] >= large)):
+                del self._values[key], self._bytes[key]
+
+
+def array_bytes(value: Any, seen: set[int] | None = None) -> int:
+    """Bytes of the arrays that a value holds: in itself, in its fields, in tuples, lists and dictionaries; shared ones counted once."""
+    seen = set() if seen is None else seen
+    if id(value) in seen:
+        return 0
+    seen.add(id(value))
+    if isinstance(value, np.ndarray):
+        # What is broadcast from one number takes no memory.
+        return 0 if 0 in value.strides else value.nbytes
+    if isinstance(value, pd.DataFrame):
+        return int(value.memory_usage().sum())
+    if isinstance(value, (tuple, list)):
+        return sum(array_bytes(part, seen) for part in value[:_LOOKED_AT])
+    if isinstance(value, dict):
+        return sum(array_bytes(part, seen) for part in list(value.values())[:_LOOKED_AT])
+    # A situation is there anyway; what its memo holds is counted by itself.
+    if isinstance(value, (Memo, Situation, Workload)) or not hasattr(value, "__dict__"):
+        return 0
+    return sum(array_bytes(part, seen) for part in vars(value).values())
+
+
+_LOOKED_AT = 1000
+"""Of longer sequences only so many elements are looked at: they are texts or numbers."""
 
 
 @dataclass(frozen=True, eq=False)

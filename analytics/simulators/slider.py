@@ -17,6 +17,7 @@ from warehouse.rates import INPUT_COLUMNS
 
 Result = TypeVar("Result")
 _KEPT = 3
+_KEPT_BYTES = 2**29
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ def kept(situation: Situation, name: str, key: Hashable, make: Callable[[], Resu
 
     With millions of calls such a thing is hundreds of megabytes, and a scenario goes through dozens of states.
     """
-    few: Memo = situation.memo.get(name, lambda: Memo(_KEPT))
+    few: Memo = situation.memo.get(name, lambda: Memo(_KEPT, _KEPT_BYTES))
     return few.get((key, situation.workload.stamp, situation.rates), make)
 
 
