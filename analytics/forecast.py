@@ -28,6 +28,7 @@ LEAST_DAYS = 7
 """Complete days without which nothing is projected."""
 LEAST_PROFILE = 21
 """Complete days from which weekdays are told apart: three of each."""
+LEAST_SPREAD = 0.02
 OUTLIER = 4.0
 """Days further from the median than so many usual spreads count as if they were that far: one bad day is not the rest of the month."""
 
@@ -225,10 +226,9 @@ def _level(values: Floats, profile: Floats) -> float:
     if not len(flat):
         return 0.0
     middle = float(np.median(flat))
-    spread = 1.4826 * float(np.median(np.abs(flat - middle)))
-    if spread > 0:
-        flat = np.clip(flat, middle - OUTLIER * spread, middle + OUTLIER * spread)
-    return float(flat.mean())
+    # The floor lets a day without any spread around it still count as one.
+    spread = max(1.4826 * float(np.median(np.abs(flat - middle))), LEAST_SPREAD * abs(middle))
+    return float(np.clip(flat, middle - OUTLIER * spread, middle + OUTLIER * spread).mean())
 
 
 def _past_errors(values: Floats, days: int) -> Floats:
@@ -261,8 +261,8 @@ def _simulated(values: Floats, days: int, skipped: int, errors: Floats) -> Float
 
 
 def _daily_ratios(values: Floats) -> Floats:
-    """Each of the last days against what was projected for it the day before."""
-    first = max(LEVEL_DAYS, len(values) - PROFILE_DAYS)
+    """Each of the last days against what was projected for it the day before, from when on weekdays were told apart."""
+    first = max(LEAST_PROFILE, len(values) - PROFILE_DAYS)
     found = []
     for at in range(first, len(values)):
         projected = _projected(values[:at], 1)[0]
