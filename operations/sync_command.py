@@ -56,7 +56,7 @@ def sync(
         str | None, typer.Option("--format", help="text or json; default: text on a terminal, JSON lines elsewhere.")
     ] = None,
 ) -> None:
-    """Pull the live sources that percall.toml names in its sections [[source]].
+    """Pull the live sources that percall.toml names.
 
     Prints JSON lines (event started, progress, loaded, finished) unless stdout is a terminal. Exit code 2 when a source failed; the others
     are synced all the same. When another sync of the store is running, this one says so and ends with 0.
