@@ -13,6 +13,7 @@ import typer
 from operations.filter_options import chosen_filters
 
 if TYPE_CHECKING:
+    from analytics.simulators.scenario import Scenario
     from analytics.simulators.waterfall import Waterfall
     from operations.cli import Context
 
@@ -29,7 +30,8 @@ def simulate(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="SCENARIO", help="A scenario file (TOML); or routing, semantic-cache, prompt-cache with --input."
+            metavar="SCENARIO",
+            help="A scenario file (TOML), or the name of a saved scenario; or routing, semantic-cache, prompt-cache with --input.",
         ),
     ],
     input_file: Annotated[Path | None, typer.Option("--input", help="Calls of a file instead of the store's.")] = None,
@@ -40,6 +42,7 @@ def simulate(
     end: Annotated[str | None, typer.Option("--to", help="Last day replayed, inclusive.")] = None,
     where: Annotated[list[str] | None, typer.Option(help="dimension=value; repeatable.")] = None,
     basis: Annotated[str, typer.Option(help="billed, effective or list.")] = "effective",
+    pdf: Annotated[Path | None, typer.Option(help="Write the outcome to this file as a PDF report, too.")] = None,
     score: Annotated[str, typer.Option(help="routing: length or embedding.")] = "length",
     strong: Annotated[
         str | None, typer.Option(help="routing: today's model, or its price (2.5/10: USD per 1M tokens in/out).")
@@ -80,7 +83,11 @@ def simulate(
         return
     if input_file is not None:
         raise InputError(f"--input goes with {', '.join(replays)}, not with {what!r}")
-    outcome = _scenario(context.obj, Path(what), (start, end, where or [], basis))
+    scenario, outcome, about = _scenario(context.obj, what, (start, end, where or [], basis))
+    if pdf is not None:
+        from analytics.simulators.plan_paper import scenario_pdf
+
+        pdf.write_bytes(scenario_pdf(scenario, outcome, about[0], demo=about[1]))
     if form == "json":
         _print(outcome.record(), form)
     else:
@@ -124,16 +131,28 @@ def _prompt_cache(file: Path, ttl: float | None, min_tokens: int, write: float, 
     return simulate_prompt_cache_file(file, ttl, min_tokens, write, read)
 
 
-def _scenario(settings: Context, path: Path, chosen: tuple[str | None, str | None, list[str], str]) -> Waterfall:
+def _scenario(
+    settings: Context, what: str, chosen: tuple[str | None, str | None, list[str], str]
+) -> tuple[Scenario, Waterfall, tuple[str, bool]]:
+    """The scenario of a file, or, where there is none, of a saved name; its outcome; its period in words, and whether the store is the demo's."""
     from analytics.simulators.build_situation import build_situation
+    from analytics.simulators.saved_scenarios import find_scenario, saved_scenarios
     from analytics.simulators.scenario import read_scenario_file
     from warehouse.reader import open_current
 
-    scenario = read_scenario_file(path)
     warehouse = open_current(settings.store, settings.configuration)
+    path = Path(what)
+    if path.exists() or what not in {saved.name for saved in saved_scenarios(warehouse.state)}:
+        scenario = read_scenario_file(path)
+    else:
+        scenario = find_scenario(warehouse.state, what).scenario
     start, end, where, basis = chosen
     filters = chosen_filters(warehouse, start, end, where, basis, "month")
-    return scenario.run(build_situation(warehouse, filters))
+    situation = build_situation(warehouse, filters)
+    window = situation.window
+    narrowed = "".join(f", {name} {' or '.join(values)}" for name, values in filters.where)
+    about = f"{window.first} to {window.last}{narrowed}, {basis} cost"
+    return scenario, scenario.run(situation), (about, warehouse.is_demo)
 
 
 def _print(result: dict[str, Any], form: str) -> None:

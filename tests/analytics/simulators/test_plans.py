@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 
 from analytics.filters import Filters
 from analytics.simulators.adopted_plans import Plan, adopt, end_plan, find_plan, plan_history, plans, withdraw_plan
@@ -227,6 +228,24 @@ def test_the_export_is_the_view(planned: Warehouse) -> None:
     rows = {row["lever"] or row["kind"]: row for row in answer.json}
     assert rows["gpu-rightsizing"]["realised"] == "9020.00"
     assert rows["total"]["status"] == "on track"
+
+
+def test_a_saved_scenario_is_replayed_by_its_name_and_printed(planned: Warehouse, tmp_path: Path) -> None:
+    nights = Scenario("Đêm", (Batch(share=1.0, calls=Selection(feature=("night_analytics",))),))
+    save_scenario(planned.state, nights, Filters(date(2026, 3, 1), date(2026, 3, 31)), author="ann")
+    file = tmp_path / "nights.pdf"
+    words = ("simulate", "Đêm", "--from", "2026-03-01", "--to", "2026-03-31", "--format", "json", "--pdf", str(file))
+    answer = percall(*words, store=planned.store.path)
+    assert answer.code == 0, answer.err
+    # Half of what 19,045 nightly calls cost by the log, a hundredth of the bill beside the gateway.
+    assert float(answer.json["saving"]) == pytest.approx(457.39372 / 2 / 0.99, abs=0.01)
+    text = PdfReader(file).pages[0].extract_text()
+    assert "Đêm" in text
+    assert f"${answer.json['saving']}" in text
+    assert "2026-03-01 to 2026-03-31, effective cost" in text
+    missing = percall("simulate", "Nobody", store=planned.store.path)
+    assert missing.code == 2
+    assert "cannot be read" in missing.err
 
 
 def test_the_weekly_review_gets_a_sentence(planned: Warehouse) -> None:
