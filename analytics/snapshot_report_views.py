@@ -55,6 +55,7 @@ SHAREABLE: dict[str, Shareable] = {
         Shareable("allocation", "Allocation", f"{_PAGES}:allocation_answer"),
         Shareable("reconciliation", "Reconciliation", f"{_PAGES}:reconciliation_answer"),
         Shareable("waste", "Waste", f"{_PAGES}:waste_answer"),
+        Shareable("review", "Weekly review", "analytics.weekly_review_share:review_answer"),
     )
 }
 

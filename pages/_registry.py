@@ -200,6 +200,13 @@ REGISTRY: tuple[PageEntry, ...] = (
     ),
     _page(
         "Operate",
+        "Weekly review",
+        "event_repeat",
+        "weekly_review",
+        "What happened last week, what wants a decision, and what became of earlier ones?",
+    ),
+    _page(
+        "Operate",
         "Anomalies",
         "notifications_active",
         "anomalies",
@@ -211,6 +218,14 @@ REGISTRY: tuple[PageEntry, ...] = (
         "savings",
         "budgets",
         "Will each budget hold until the month's end, and how sure is that?",
+    ),
+    _page(
+        "Operate",
+        "Alerts",
+        "campaign",
+        "alerts",
+        "Who is told of what, and did it arrive?",
+        needs_data=False,
     ),
     _page(
         "Operate", "Tags", "label", "tags", "How much of the cost carries the required tags, and who must add which?"

@@ -39,10 +39,13 @@ def offer_answer(view: str, title: str, build: Callable[[], Answer]) -> None:
         offer(view, lambda opened, filters: report_of(opened, view, filters, build()), title)
 
 
-def offer(view: str, build: Build, title: str = "Share this page") -> None:
-    """The button and what it opens: how long, which passcode, the link once it is made; and the report as a file."""
+def offer(view: str, build: Build, title: str = "Share this page", about: Filters | None = None) -> None:
+    """The button and what it opens: how long, which passcode, the link once it is made; and the report as a file.
+
+    `about`: what the report is asked with, for a page that does not go by the sidebar's filters.
+    """
     with st.popover(title, icon=":material/share:", key=f"share_{view}"), _states.guard():
-        filters = current()
+        filters = about or current()
         if may(ADMIN):
             st.caption(
                 "A read-only link for people without a sign-in. It shows the figures as they are now, and they stay so; aggregates only."
