@@ -63,20 +63,18 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
     """Whether the keys are accepted, which API the server has, and whether costs and scores can be read: two or three requests."""
     host = str(settings.options["host"])
     if host.startswith("http://") and "127.0.0.1" not in host and "localhost" not in host:
-        yield Finding(
-            "warning", settings.name, f"the keys travel to {host} without encryption", "use an https:// address"
-        )
+        yield Finding("warning", host, "the keys travel without encryption", "use an https:// address")
     try:
         now = datetime.now()
         api = _open(settings, lambda _message, _share: None, utc(now))
     except (SourceError, InputError) as error:
-        yield Finding("problem", settings.name, str(error), f"check the keys; needed is {GRANT}")
+        yield Finding("problem", host, str(error), f"check the keys; needed is {GRANT}")
         return
     try:
         rows = next(api.observations(now - 2 * LONGEST, now + LONGEST), [])
         next(api.scores(now - 2 * LONGEST, now + LONGEST), [])
     except (SourceError, NoSuchEndpoint) as error:
-        yield Finding("problem", settings.name, str(error), f"needed is {GRANT}")
+        yield Finding("problem", host, str(error), f"needed is {GRANT}")
         return
     finally:
         api.close()
@@ -84,12 +82,12 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
     if not rows:
         yield Finding(
             "warning",
-            settings.name,
-            f"{host} answers (API {which}), but has no observation of the last two days",
+            host,
+            f"answers (API {which}), but has no observation of the last two days",
             "is it the right project?",
         )
         return
-    yield Finding("fine", settings.name, f"{host} answers (API {which}); observations and scores can be read")
+    yield Finding("fine", host, f"answers (API {which}); observations and scores can be read")
 
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:

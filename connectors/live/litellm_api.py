@@ -52,22 +52,18 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
     """Whether the key is accepted and the proxy keeps spend logs: one request for one row."""
     host = str(settings.options["host"])
     if host.startswith("http://") and "127.0.0.1" not in host and "localhost" not in host:
-        yield Finding(
-            "warning", settings.name, f"the key travels to {host} without encryption", "use an https:// address"
-        )
+        yield Finding("warning", host, "the key travels without encryption", "use an https:// address")
     try:
         with _service(settings) as service:
             now = datetime.now()
             total, _ = _page(settings, service, now - 2 * LONGEST, now + LONGEST, 1, 1)
     except (SourceError, InputError) as error:
-        yield Finding("problem", settings.name, str(error), f"needed is {GRANT}, and a proxy with a database")
+        yield Finding("problem", host, str(error), f"needed is {GRANT}, and a proxy with a database")
         return
     if not total:
-        yield Finding(
-            "warning", settings.name, f"{host} has no spend logs of the last two days", "is disable_spend_logs set?"
-        )
+        yield Finding("warning", host, "there are no spend logs of the last two days", "is disable_spend_logs set?")
         return
-    yield Finding("fine", settings.name, f"{host} answers; {total:,} spend logs of the last two days")
+    yield Finding("fine", host, f"answers; {total:,} spend logs of the last two days")
 
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:

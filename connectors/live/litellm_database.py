@@ -79,13 +79,13 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
         database = _Database(settings, lambda _message, _share: None, most=1)
         try:
             database.columns()
-            yield Finding("fine", settings.name, f"{TABLE} can be read")
+            yield Finding("fine", TABLE, "it can be read")
             yield from database.privileges()
             yield from database.reconciled()
         finally:
             database.close()
     except (SourceError, InputError) as error:
-        yield Finding("problem", settings.name, str(error), f"grant:\n{permissions(settings)}")
+        yield Finding("problem", TABLE, str(error), f"grant:\n{permissions(settings)}")
 
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:
@@ -224,7 +224,7 @@ class _Database:
         found = self._ask("SELECT has_table_privilege(%s, 'INSERT, UPDATE, DELETE') AS may_write", [self._table(TABLE)])
         if found[0]["may_write"]:
             yield Finding(
-                "warning", self._settings.name, "this role may also write the spend logs; reading is enough",
+                "warning", TABLE, "this role may also write the spend logs; reading is enough",
                 f"use a role of its own:\n{permissions(self._settings)}",
             )  # fmt: skip
 
@@ -239,8 +239,8 @@ class _Database:
         if newest is None:
             yield Finding(
                 "warning",
-                self._settings.name,
-                f"{TABLE} is empty",
+                TABLE,
+                "the table is empty",
                 "the proxy writes it unless disable_spend_logs is set",
             )
             return
@@ -256,10 +256,10 @@ class _Database:
         )[0]["spend"] or Decimal(0)
         told = f"spend logs of {first:%Y-%m-%d} to {last - timedelta(days=1):%Y-%m-%d}: ${logged:,.4f}, the proxy's daily totals ${daily:,.4f}"
         if abs(logged - daily) <= max(logged, daily) / 100:
-            yield Finding("fine", self._settings.name, told)
+            yield Finding("fine", TABLE, told)
         else:
             yield Finding(
-                "warning", self._settings.name, told,
+                "warning", TABLE, told,
                 "spend logs may have been deleted (maximum_spend_logs_retention_period) or not be written (disable_spend_logs)",
             )  # fmt: skip
 

@@ -39,13 +39,13 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
     if not folder.is_dir():
         yield Finding(
             "problem",
-            settings.name,
-            f"there is no folder {folder}",
+            str(folder),
+            "there is no such folder",
             "start `percall receive` with the same store, or correct folder",
         )
         return
     waiting = Inbox(folder).waiting()
-    yield Finding("fine", settings.name, f"{len(waiting):,} requests wait in {folder}")
+    yield Finding("fine", str(folder), f"{len(waiting):,} requests wait to be loaded")
 
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:  # noqa: ARG001 - the contract

@@ -22,6 +22,7 @@ from connectors.live.langfuse_pages import CurrentApi
 from connectors.live.source import Window
 from tests.connectors.extracted import DATA, extracted
 from tests.connectors.live.loopback import Asked, Loopback, Reply, loopback
+from tests.connectors.live.pulled import Pull
 from tests.connectors.live.stored import Sync, rows, settings_of
 from tests.fakes.langfuse_server import PUBLIC, SECRET, LangfuseServer, export_rows, observation, score, validator
 from warehouse.errors import InputError, SourceError
@@ -51,6 +52,16 @@ def make_sync(service: Loopback, folder: Path, **options: Any) -> Sync:
     keys = {"public_key_env": "LF_PUBLIC", "secret_key_env": "LF_SECRET"}
     settings = settings_of("langfuse", KEYS, **({"host": service.url, "history_days": 3} | keys | options))
     return Sync(folder / "store", settings, folder / "fetched")
+
+
+@pytest.fixture
+def pull(service: Loopback, tmp_path: Path) -> Pull:
+    return make_pull(service, tmp_path)
+
+
+def make_pull(service: Loopback, folder: Path, **options: Any) -> Pull:
+    sync = make_sync(service, folder, **options)
+    return Pull(sync.settings, sync.folder)
 
 
 def asked_for(service: Loopback, path: str) -> list[Asked]:
@@ -119,29 +130,27 @@ def test_pages_windows_and_a_second_sync(server: LangfuseServer, service: Loopba
     server.observations = [
         observation(f"o{n:04}", (begin + timedelta(seconds=40 * n)).isoformat() + ".000Z") for n in range(2000)
     ]
-    sync = make_sync(service, tmp_path, page_size=300, history_days=1, reread_days=0.9)
-    sync.run(NOW)
-    assert len(sync.batches) == 1
-    stored = rows(sync.store, "calls")
-    assert len(stored) == 2000
-    assert sum(row["reported_cost"] for row in stored) == Decimal("0.00045") * 2000
+    pull = make_pull(service, tmp_path, page_size=300, history_days=1, reread_days=0.9)
+    pull.run(NOW)
+    assert len(pull.batches) == 1
+    assert len(pull.rows) == 2000
+    assert sum(Decimal(row["total_cost"]) for row in pull.rows.values()) == Decimal("0.00045") * 2000
     # an observation that came late, one that was finished since, and one from before the days that are read again
     server.observations += [
         observation("late", "2026-11-23T12:00:00.500Z"),
         observation("too-old", "2026-11-20T00:00:00.000Z"),
     ]
     server.observations[1999] |= {"userId": "user-7"}
-    sync.run(NOW + timedelta(hours=1))
-    assert sync.position["read_until"] == "2026-11-24T10:00:00"
-    stored = rows(sync.store, "calls")
-    assert len(stored) == 2001
-    assert [row["user_id"] for row in stored if row["call_id"] == "o1999"] == ["user-7"]
+    pull.run(NOW + timedelta(hours=1))
+    assert pull.position["read_until"] == "2026-11-24T10:00:00"
+    assert len(pull.rows) == 2001
+    assert pull.rows["o1999"]["user_id"] == "user-7"
     assert (
         min(request.one("fromStartTime") for request in service.asked[-6:] if request.path == OBSERVATIONS)
         >= "2026-11-23T11:00:00"
     )  # type: ignore[type-var,operator]
-    sync.run(NOW + timedelta(hours=1), since=datetime(2026, 11, 20))
-    assert len(rows(sync.store, "calls")) == 2002
+    pull.run(NOW + timedelta(hours=1), since=datetime(2026, 11, 20))
+    assert len(pull.rows) == 2002
 
 
 def test_a_busy_window_is_read_in_shorter_ones(
@@ -152,11 +161,11 @@ def test_a_busy_window_is_read_in_shorter_ones(
     server.observations = [
         observation(f"o{n:03}", (begin + timedelta(seconds=10 * n)).isoformat() + ".000Z") for n in range(300)
     ]
-    sync = make_sync(service, tmp_path, page_size=25, history_days=0.5)
-    sync.run(NOW)
-    assert len(sync.batches) >= 3
-    assert len(rows(sync.store, "calls")) == 300
-    edges = [batch.what for batch in sync.batches]
+    pull = make_pull(service, tmp_path, page_size=25, history_days=0.5)
+    pull.run(NOW)
+    assert len(pull.batches) >= 3
+    assert len(pull.rows) == 300
+    edges = [batch.what for batch in pull.batches]
     assert [edge.split(" to ")[1] for edge in edges[:-1]] == [edge.split(" to ")[0] for edge in edges[1:]]
 
 
@@ -233,12 +242,12 @@ def test_metadata_that_newer_clients_encode_is_decoded(server: LangfuseServer, s
     ],
     ids=["429-seconds", "429-date", "500", "502", "503-html"],
 )
-def test_what_passes_is_waited_for(fault: Reply, server: LangfuseServer, sync: Sync) -> None:
+def test_what_passes_is_waited_for(fault: Reply, server: LangfuseServer, pull: Pull) -> None:
     server.observations = [observation("a", "2026-11-23T10:00:00.000Z")]
     server.faults = [fault, fault]
-    sync.run(NOW)
-    assert len(rows(sync.store, "calls")) == 1
-    assert any("waiting 0 s" in message for message in sync.messages)
+    pull.run(NOW)
+    assert len(pull.rows) == 1
+    assert any("waiting 0 s" in message for message in pull.messages)
 
 
 def test_cut_answers_are_asked_for_again(server: LangfuseServer, service: Loopback) -> None:
@@ -293,14 +302,14 @@ def test_credentials_that_expire_in_the_middle(server: LangfuseServer, service: 
 
     # asked: which API; then observations, what follows, and scores of the first window; then the second window
     server.faults = [lambda _: None, lambda _: None, lambda _: None, lambda _: None, expire]
-    sync = make_sync(service, tmp_path)
+    pull = make_pull(service, tmp_path)
     with pytest.raises(SourceError, match="does not accept the keys") as failed:
-        sync.run(NOW)
+        pull.run(NOW)
     assert SECRET not in str(failed.value)
-    assert [row["call_id"] for row in rows(sync.store, "calls")] == ["o0"]
-    assert sync.position["read_until"] == "2026-11-22T09:00:00"
-    sync.run(NOW)
-    assert sorted(row["call_id"] for row in rows(sync.store, "calls")) == ["o0", "o1", "o2"]
+    assert list(pull.rows) == ["o0"]
+    assert pull.position["read_until"] == "2026-11-22T09:00:00"
+    pull.run(NOW)
+    assert sorted(pull.rows) == ["o0", "o1", "o2"]
 
 
 def test_new_and_missing_fields(server: LangfuseServer, sync: Sync) -> None:
@@ -396,9 +405,9 @@ def test_only_the_named_environments(server: LangfuseServer, service: Loopback, 
     server.observations = [
         observation(name, "2026-11-23T10:00:00.000Z", environment=name) for name in ("production", "staging")
     ]
-    sync = make_sync(service, tmp_path, environments=["production"])
-    sync.run(NOW)
-    assert [row["env"] for row in rows(sync.store, "calls")] == ["production"]
+    pull = make_pull(service, tmp_path, environments=["production"])
+    pull.run(NOW)
+    assert list(pull.rows) == ["production"]
 
 
 def test_check_and_plan_say_what_is(server: LangfuseServer, service: Loopback, tmp_path: Path) -> None:

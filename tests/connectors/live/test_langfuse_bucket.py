@@ -15,6 +15,7 @@ import pytest
 from connectors.live import langfuse_bucket, objects
 from connectors.live.source import Window
 from tests.connectors.live.aws_server import BROKEN, DENIED, EXPIRED, KEY_ID, SECRET, Aws, aws_server
+from tests.connectors.live.pulled import Pull
 from tests.connectors.live.stored import Sync, rows, settings_of
 from warehouse.errors import SourceError
 
@@ -52,6 +53,11 @@ def sync(aws: Aws, tmp_path: Path) -> Sync:
         "langfuse-export-bucket", {"ID": KEY_ID, "KEY": SECRET}, bucket=BUCKET, prefix="exports/", endpoint_url=aws.url, **keys
     )  # fmt: skip
     return Sync(tmp_path / "store", settings, tmp_path / "fetched")
+
+
+@pytest.fixture
+def pull(sync: Sync) -> Pull:
+    return Pull(sync.settings, sync.folder)
 
 
 def run(
@@ -144,52 +150,52 @@ def test_scores_of_a_later_run_find_their_calls(aws: Aws, sync: Sync) -> None:
     ]
 
 
-def test_a_manifest_that_comes_late_and_one_that_is_written_anew(aws: Aws, sync: Sync) -> None:
+def test_a_manifest_that_comes_late_and_one_that_is_written_anew(aws: Aws, pull: Pull) -> None:
     run(aws, "2026-11-23T20-00-00", observations_v2=lines("a"))
-    sync.run(NOW)
+    pull.run(NOW)
     run(aws, "2026-11-22T20-00-00", observations_v2=lines("late"))
     run(aws, "2026-11-23T20-00-00", observations_v2=lines("a", "more"))
     run(aws, "2026-11-10T20-00-00", observations_v2=lines("long-ago"))
-    sync.run(NOW)
-    assert sorted(row["call_id"] for row in rows(sync.store, "calls")) == ["a", "late", "more"]
-    sync.run(NOW, since=datetime(2026, 11, 1))
-    assert sorted(row["call_id"] for row in rows(sync.store, "calls")) == ["a", "late", "long-ago", "more"]
+    pull.run(NOW)
+    assert sorted(pull.rows) == ["a", "late", "more"]
+    pull.run(NOW, since=datetime(2026, 11, 1))
+    assert sorted(pull.rows) == ["a", "late", "long-ago", "more"]
 
 
-def test_killed_between_runs_and_resumed(aws: Aws, sync: Sync) -> None:
+def test_killed_between_runs_and_resumed(aws: Aws, pull: Pull) -> None:
     for hour in ("20", "21", "22"):
         run(aws, f"2026-11-23T{hour}-00-00", observations_v2=lines(f"o{hour}"))
-    sync.run(NOW, most=2)
-    sync.run(NOW)
-    assert [batch.what[-5:] for batch in sync.batches] == ["21:00", "22:00"]
-    assert sorted(row["call_id"] for row in rows(sync.store, "calls")) == ["o20", "o21", "o22"]
+    pull.run(NOW, most=2)
+    pull.run(NOW)
+    assert [batch.what[-5:] for batch in pull.batches] == ["21:00", "22:00"]
+    assert sorted(pull.rows) == ["o20", "o21", "o22"]
 
 
-def test_faults_of_the_store(aws: Aws, sync: Sync) -> None:
+def test_faults_of_the_store(aws: Aws, pull: Pull) -> None:
     run(aws, "2026-11-23T20-00-00", observations_v2=lines("a"))
     failures = iter([BROKEN, "truncated", None])
     aws.fault = lambda method, path: next(failures, None) if "observations_v2/" in path else None
-    sync.run(NOW)
-    assert [row["call_id"] for row in rows(sync.store, "calls")] == ["a"]
+    pull.run(NOW)
+    assert list(pull.rows) == ["a"]
     for answer, words in ((EXPIRED, "the credentials have expired"), (DENIED, "not allowed")):
         aws.fault = lambda method, path, answer=answer: answer
         with pytest.raises(SourceError, match=words) as failed:
-            sync.run(NOW)
+            pull.run(NOW)
         assert SECRET not in str(failed.value)
 
 
-def test_files_that_are_gone_or_not_whole(aws: Aws, sync: Sync) -> None:
+def test_files_that_are_gone_or_not_whole(aws: Aws, pull: Pull) -> None:
     run(aws, "2026-11-23T20-00-00", observations_v2=lines("gone"), scores=b"")
     aws.client("s3").delete_object(Bucket=BUCKET, Key="exports/proj1/observations_v2/2026-11-23T20-00-00.jsonl.gz")
     aws.client("s3").delete_object(Bucket=BUCKET, Key="exports/proj1/scores/2026-11-23T20-00-00.jsonl")
     run(aws, "2026-11-23T21-00-00", observations_v2=lines("there"))
-    sync.run(NOW)
-    assert [row["call_id"] for row in rows(sync.store, "calls")] == ["there"]
-    assert "is not there any more" in sync.batches[0].notes[0]
+    pull.run(NOW)
+    assert list(pull.rows) == ["there"]
+    assert "is not there any more" in pull.batches[0].notes[0]
     run(aws, "2026-11-23T22-00-00", observations_v2=lines("whole"))
     aws.put(BUCKET, "exports/proj1/observations_v2/2026-11-23T22-00-00.jsonl.gz", lines("whole", "and", "more"))
     with pytest.raises(SourceError, match="bytes where its manifest says"):
-        sync.run(NOW)
+        pull.run(NOW)
 
 
 def test_check_and_plan(aws: Aws, sync: Sync) -> None:

@@ -16,6 +16,7 @@ import pytest
 from connectors.live import litellm_api
 from connectors.live.source import Window
 from tests.connectors.live.loopback import Asked, Loopback, Reply, loopback
+from tests.connectors.live.pulled import Pull
 from tests.connectors.live.stored import Sync, rows, settings_of
 from warehouse.errors import SourceError
 
@@ -93,6 +94,11 @@ def make_sync(service: Loopback, folder: Path, **options: Any) -> Sync:
     return Sync(folder / "store", settings_of("litellm-api", {"K": KEY}, **given), folder / "fetched")
 
 
+def make_pull(service: Loopback, folder: Path, **options: Any) -> Pull:
+    sync = make_sync(service, folder, **options)
+    return Pull(sync.settings, sync.folder)
+
+
 def test_the_captured_rows(proxy: Proxy, service: Loopback, tmp_path: Path) -> None:
     proxy.rows = sample()
     sync = make_sync(service, tmp_path)
@@ -112,15 +118,14 @@ def test_pages_of_windows_that_are_over(
     monkeypatch.setattr(litellm_api, "MOST_ROWS", 700)
     proxy.rows = made(1000, datetime(2026, 11, 23, 20), timedelta(seconds=40))
     proxy.rows.append(made(1, datetime(2026, 11, 24, 8, 55), timedelta())[0] | {"request_id": "chatcmpl-running"})
-    sync = make_sync(service, tmp_path, page_size=100)
-    sync.run(NOW)
-    assert len(sync.batches) >= 2
-    stored = rows(sync.store, "calls")
-    assert len(stored) == 1000
-    assert "chatcmpl-running" not in {row["call_id"] for row in stored}
+    pull = make_pull(service, tmp_path, page_size=100)
+    pull.run(NOW)
+    assert len(pull.batches) >= 2
+    assert len(pull.rows) == 1000
+    assert "chatcmpl-running" not in pull.rows
     assert max(asked.one("end_date") or "" for asked in service.asked) == "2026-11-24 08:50:00"
-    sync.run(NOW + timedelta(hours=1))
-    assert len(rows(sync.store, "calls")) == 1001
+    pull.run(NOW + timedelta(hours=1))
+    assert len(pull.rows) == 1001
 
 
 def test_a_row_that_arrives_while_pages_are_read(proxy: Proxy, service: Loopback, tmp_path: Path) -> None:
@@ -131,19 +136,19 @@ def test_a_row_that_arrives_while_pages_are_read(proxy: Proxy, service: Loopback
             proxy.rows.append(made(1, datetime(2026, 11, 23, 19), timedelta())[0] | {"request_id": "chatcmpl-late"})
 
     proxy.before = arrive
-    sync = make_sync(service, tmp_path, page_size=10)
-    sync.run(NOW)
-    assert len(rows(sync.store, "calls")) == 26
+    pull = make_pull(service, tmp_path, page_size=10)
+    pull.run(NOW)
+    assert len(pull.rows) == 26
 
 
 def test_rows_that_never_come_are_told(proxy: Proxy, service: Loopback, tmp_path: Path) -> None:
     proxy.rows = made(5, datetime(2026, 11, 23, 20), timedelta(minutes=1))
     body = {"data": proxy.rows, "total": 7, "page": 1, "page_size": 1000, "total_pages": 1}
     proxy.before = lambda _asked: Reply(body)
-    sync = make_sync(service, tmp_path)
-    sync.run(NOW)
-    assert len(rows(sync.store, "calls")) == 5
-    assert "the proxy counts 7 spend logs" in sync.batches[0].notes[0]
+    pull = make_pull(service, tmp_path)
+    pull.run(NOW)
+    assert len(pull.rows) == 5
+    assert "the proxy counts 7 spend logs" in pull.batches[0].notes[0]
 
 
 def test_faults(proxy: Proxy, service: Loopback, tmp_path: Path) -> None:
@@ -159,17 +164,17 @@ def test_faults(proxy: Proxy, service: Loopback, tmp_path: Path) -> None:
         ]
     )
     proxy.before = lambda _asked: next(answers, None)
-    sync = make_sync(service, tmp_path)
-    sync.run(NOW)
-    assert len(rows(sync.store, "calls")) == 15
-    assert any("too many requests" in message for message in sync.messages)
+    pull = make_pull(service, tmp_path)
+    pull.run(NOW)
+    assert len(pull.rows) == 15
+    assert any("too many requests" in message for message in pull.messages)
     proxy.before = lambda _asked: Reply({"error": {"message": f"expired {KEY}"}}, 401)
     with pytest.raises(SourceError, match="proxy_admin_viewer") as failed:
-        sync.run(NOW)
+        pull.run(NOW)
     assert KEY not in str(failed.value)
     proxy.before = lambda _asked: Reply({"rows": []})
     with pytest.raises(SourceError, match="without data and total"):
-        sync.run(NOW)
+        pull.run(NOW)
 
 
 def test_check_and_plan(proxy: Proxy, service: Loopback, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from connectors.live.litellm_rows import kept, lines, payloads
 from connectors.live.source import Window
 from tests.connectors.extracted import DATA, extracted
 from tests.connectors.live.aws_server import BROKEN, DENIED, EXPIRED, KEY_ID, SECRET, Aws, aws_server
+from tests.connectors.live.pulled import Pull
 from tests.connectors.live.stored import Sync, rows, settings_of
 from warehouse.errors import InputError, SourceError
 
@@ -58,6 +59,11 @@ def sync(aws: Aws, tmp_path: Path) -> Sync:
     return Sync(tmp_path / "store", settings, tmp_path / "fetched")
 
 
+@pytest.fixture
+def pull(sync: Sync) -> Pull:
+    return Pull(sync.settings, sync.folder)
+
+
 def sample() -> list[dict[str, Any]]:
     return [json.loads(line) for line in gzip.decompress(PAYLOADS.read_bytes()).splitlines()]
 
@@ -85,19 +91,20 @@ def test_one_object_per_call(aws: Aws, sync: Sync) -> None:
     assert aws.read("time-") == []
 
 
-def test_what_was_written_since_the_last_sync(aws: Aws, sync: Sync) -> None:
+def test_what_was_written_since_the_last_sync(aws: Aws, pull: Pull) -> None:
     items = sample()
     put(aws, *items[:10])
-    sync.run(NOW)
+    pull.run(NOW)
     put(aws, *items[10:14])
     aws.put(
         BUCKET,
         "spend/team-ai/2026-11-23/20-00-00_batch.jsonl",
         "".join(json.dumps(item) + "\n" for item in items[14:]).encode(),
     )
-    sync.run(NOW)
-    assert len(rows(sync.store, "calls")) == 16
-    assert sync.run(NOW) == []
+    pull.run(NOW)
+    assert len(pull.rows) == 16
+    pull.run(NOW)
+    assert pull.batches == []
 
 
 def test_neither_prompts_nor_answers_lie_on_the_disk(aws: Aws, sync: Sync) -> None:
@@ -132,35 +139,35 @@ def test_short_rows_tell_what_whole_rows_tell(path: Path, tmp_path: Path) -> Non
     assert short.stat().st_size < len(gzip.decompress(path.read_bytes())) / 4
 
 
-def test_many_objects_become_few_files(aws: Aws, sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_objects_become_few_files(aws: Aws, pull: Pull, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(litellm_bucket, "AT_ONCE", 6)
     put(aws, *sample())
-    sync.run(NOW, most=2)
-    assert len(rows(sync.store, "calls")) == 12
-    sync.run(NOW)  # killed before the second batch was remembered: it is read again, and the third
-    assert [len(batch.paths) for batch in sync.batches] in ([1, 1], [1, 1, 1])
-    assert len(rows(sync.store, "calls")) == 16
+    pull.run(NOW, most=2)
+    assert len(pull.rows) == 12
+    pull.run(NOW)  # killed before the second batch was remembered: it is read again, and the third
+    assert [len(batch.paths) for batch in pull.batches] in ([1, 1], [1, 1, 1])
+    assert len(pull.rows) == 16
 
 
-def test_objects_that_are_cut_or_no_json(aws: Aws, sync: Sync) -> None:
+def test_objects_that_are_cut_or_no_json(aws: Aws, pull: Pull) -> None:
     items = sample()
     put(aws, *items[:2])
     aws.put(BUCKET, key(items[2]), json.dumps(items[2]).encode()[:500])
     aws.put(BUCKET, key(items[3]), b"")
     aws.put(BUCKET, "spend/2026-11-23/README.txt", b"not a log")
-    sync.run(NOW)
-    assert len(rows(sync.store, "calls")) == 2
-    (note,) = sync.batches[0].notes
+    pull.run(NOW)
+    assert len(pull.rows) == 2
+    (note,) = pull.batches[0].notes
     assert "1 objects are no whole JSON" in note
     assert items[2]["id"] in note
 
 
-def test_faults_of_the_store(aws: Aws, sync: Sync) -> None:
+def test_faults_of_the_store(aws: Aws, pull: Pull) -> None:
     put(aws, *sample()[:3])
     failures = iter([BROKEN, "truncated"])
     aws.fault = lambda method, path: next(failures, None) if "time-" in path else None
-    sync.run(NOW)
-    assert len(rows(sync.store, "calls")) == 3
+    pull.run(NOW)
+    assert len(pull.rows) == 3
     put(aws, sample()[5])
     for answer, words in (
         (EXPIRED, "the credentials have expired"),
@@ -168,25 +175,25 @@ def test_faults_of_the_store(aws: Aws, sync: Sync) -> None:
     ):
         aws.fault = lambda method, path, answer=answer: answer if "time-" in path else None
         with pytest.raises(SourceError, match=words) as failed:
-            sync.run(NOW)
+            pull.run(NOW)
         assert SECRET not in str(failed.value)
     aws.fault = None
-    sync.run(NOW)
-    assert len(rows(sync.store, "calls")) == 4
+    pull.run(NOW)
+    assert len(pull.rows) == 4
 
 
-def test_days_that_are_over_are_not_listed_again(aws: Aws, sync: Sync) -> None:
+def test_days_that_are_over_are_not_listed_again(aws: Aws, pull: Pull) -> None:
     old, new = sample()[:2]
     aws.put(BUCKET, "spend/2026-11-01/time-1.json", json.dumps(old).encode())
     put(aws, new)
-    sync.run(NOW)
+    pull.run(NOW)
     aws.put(BUCKET, "spend/2026-11-01/time-2.json", json.dumps(sample()[2]).encode())
     aws.asked.clear()
-    sync.run(NOW)
+    pull.run(NOW)
     assert not [path for _method, path in aws.asked if "2026-11-01" in path]
-    assert len(rows(sync.store, "calls")) == 2
-    sync.run(NOW, since=datetime(2026, 11, 1))
-    assert len(rows(sync.store, "calls")) == 3
+    assert len(pull.rows) == 2
+    pull.run(NOW, since=datetime(2026, 11, 1))
+    assert len(pull.rows) == 3
 
 
 def test_a_local_folder(tmp_path: Path) -> None:
