@@ -28,6 +28,9 @@ NO_SPACE = 2**28
 PRICED_DAYS = 30
 """Days up to the newest call whose prices are looked at."""
 
+MANY_UNPRICED = 0.01
+"""Share of calls without a price from which on it is a problem: totals are then wrong by as much."""
+
 MODELS_TOLD = 5
 
 
@@ -183,8 +186,9 @@ def price_findings(store: Store, configuration: Configuration) -> Iterator[Found
         f"{row['provider']}/{row['model_raw']} ({int(row['unpriced']):,} calls)" for row in without[:MODELS_TOLD]
     )
     more = f" and {len(without) - MODELS_TOLD} more" if len(without) > MODELS_TOLD else ""
+    level = "problem" if unpriced >= MANY_UNPRICED * total else "warning"
     yield _found(
-        "prices", "problem", "prices", f"{unpriced:,} of {total:,} calls of the last {PRICED_DAYS} days have no price: {named}{more}",
+        "prices", level, "prices", f"{unpriced:,} of {total:,} calls of the last {PRICED_DAYS} days have no price: {named}{more}",
         "load a price list (percall load prices FILE), or name a canonical model in data/model_aliases.toml",
     )  # fmt: skip
 

@@ -92,7 +92,7 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
     yield Finding(
         "fine",
         place,
-        f"{len(found)} billing periods, the newest {newest.period}, delivered {newest.manifest.modified:%Y-%m-%d %H:%M} UTC in {len(keys)} files",
+        f"billing periods {found[0].period} to {newest.period}, the newest delivered {newest.manifest.modified:%Y-%m-%d %H:%M} UTC in {_files(keys)}",
     )
 
 
@@ -104,7 +104,7 @@ def plan(settings: SourceSettings, position: Position, window: Window) -> Iterab
         keys = _keys(bucket, delivered, bucket.read(delivered.manifest.key)[0])
         heads = [bucket.head(key) for key in keys]
         size = sum(head.size for head in heads if head is not None)
-        yield Planned(f"{len(keys)} files of {delivered.name}", delivered.period, 2 * len(keys) + 2, size, None, reason)
+        yield Planned(f"{_files(keys)} of {delivered.name}", delivered.period, 2 * len(keys) + 2, size, None, reason)
 
 
 def pull(
@@ -222,7 +222,9 @@ def _of_legacy_reports(settings: SourceSettings, bucket: Bucket) -> dict[str, De
         span = _LEGACY.search(f"/{place}")
         if span is None:
             continue
-        manifest = bucket.head(f"{place}{report}-Manifest.json")
+        # Listed and not looked up: without a right to list everything, S3 answers 403 for a key that is not there.
+        key = f"{place}{report}-Manifest.json"
+        manifest = next((one for one in bucket.objects(key) if one.key == key), None)
         if manifest is not None:
             period = f"{span[1][:4]}-{span[1][4:6]}"
             found[period] = Delivered(period, f"{report}/{span[1]}-{span[2]}", manifest)
@@ -273,6 +275,10 @@ def _known(settings: SourceSettings, position: Position) -> dict[str, Any]:
 
 def _version(one: StoredObject) -> str:
     return f"{one.etag}/{one.size}/{_stamp(one.modified)}"
+
+
+def _files(keys: Sequence[str]) -> str:
+    return "1 file" if len(keys) == 1 else f"{len(keys)} files"
 
 
 def _stamp(moment: datetime) -> str:
