@@ -123,7 +123,9 @@ def assembled(warehouse: Warehouse, week: Week, sections: tuple[Section, ...]) -
 
 def _headline(sections: tuple[Section, ...]) -> str:
     week = next((one.sentence for one in sections if one.key == "figures"), "")
-    wanted = [one.title.lower() for one in sections if one.mark == "look"]
+    wanted = [
+        "overdue actions" if one.key == "actions" else one.title.lower() for one in sections if one.mark == "look"
+    ]
     if not wanted:
         return f"{week}; nothing wants a decision"
     return f"{week}; to decide: {', '.join(wanted)}"

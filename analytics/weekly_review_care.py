@@ -161,8 +161,8 @@ def budgets(warehouse: Warehouse, week: Week, today: date) -> Section:  # noqa: 
         )  # fmt: skip
     trouble = [row for row in rows if row["breach"] in ("over", "certain", "likely")]
     columns = (
-        Column("budget", "Budget"), Column("amount", "May cost", "money"), Column("spent", "Spent", "money"),
-        Column("spent_share", "Spent", "share"), Column("forecast", "Month's end", "money"), Column("state", "State"), Column("owner", "Owner"),
+        Column("budget", "Budget"), Column("amount", "A month", "money"), Column("spent", "Spent", "money"),
+        Column("spent_share", "Of it", "share"), Column("forecast", "Month's end", "money"), Column("state", "State"), Column("owner", "Owner"),
     )  # fmt: skip
     currency = str(rows[0]["currency"])
     drawn, left_out = table("budgets", f"{currency}, {day:%B %Y}", columns, rows)
@@ -193,8 +193,8 @@ def plans(warehouse: Warehouse, week: Week, today: date) -> Section:  # noqa: AR
     found = plan_summaries(warehouse, day)
     if not found:
         return Section(
-            "plans", "Plans", "No plan is running", how, "scenario-planner", "empty",
-            points=("Adopt a scenario on the page Scenario planner: what it really saves is then told here every week.",),
+            "plans", "Plans", "No plan is running", how, "plans", "empty",
+            points=("Adopt a saved scenario as a plan: what it really saves is then told here every week.",),
         )  # fmt: skip
     behind = [plan for plan in found if plan.status in ("behind", "no evidence")]
     columns = (
@@ -209,7 +209,7 @@ def plans(warehouse: Warehouse, week: Week, today: date) -> Section:  # noqa: AR
         if early:
             sentence = f"{early} of {len(found)} {'plan is' if len(found) == 1 else 'plans are'} too young to judge"
     return Section(
-        "plans", "Plans against what they saved", sentence, how, "scenario-planner", "look" if behind else "fine",
+        "plans", "Plans against what they saved", sentence, how, "plans", "look" if behind else "fine",
         points=tuple(f"{plan.sentence}." for plan in found), table=drawn, left_out=left_out, currency="USD",
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import streamlit as st
 
@@ -24,7 +24,8 @@ from analytics.weekly_review_notes import (
 )
 from analytics.weekly_review_week import Week
 from pages import _draw as draw
-from pages._data import warehouse
+from pages._data import configuration, warehouse
+from pages._links import link
 from pages._people import ANALYST, may, require
 
 _DONE, _FAILED = "_review_done", "_review_failed"
@@ -38,15 +39,17 @@ def earlier(week: Week, today: date) -> None:
         _one(action, today)
 
 
-def section_notes(week: Week, section: str) -> None:
-    """The remarks on a section, and the button that adds one or an action."""
+def section_notes(week: Week, section: str, page: str) -> None:
+    """The remarks on a section, the button that adds one or an action, and the way to the section's page."""
     for note in notes_of(warehouse().state, week):
         if note.section == section:
             _note(note)
-    if not may(ANALYST):
-        return
-    with st.popover("Note or action", icon=":material/add_comment:", key=f"review_{section}_add"):
-        _form(week, section)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if may(ANALYST):
+            with st.popover("Note or action", icon=":material/add_comment:", key=f"review_{section}_add"):
+                _form(week, section)
+        if page:
+            link(page, "All of it on its page")
 
 
 def decided(week: Week, today: date) -> None:
@@ -168,7 +171,7 @@ def _form(week: Week, section: str) -> None:
 
 
 def _next_monday() -> date:
-    today = date.today()
+    today = datetime.now(configuration().zone).date()
     return today + timedelta(days=7 - today.weekday())
 
 

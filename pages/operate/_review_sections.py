@@ -12,7 +12,6 @@ from analytics.weekly_review_week import WeekDays
 from analytics.why_changed import change
 from pages import _draw as draw
 from pages._data import answer
-from pages._links import link
 from pages._tables import Kind
 from pages.inform._bridge_chart import bridge_chart
 
@@ -25,11 +24,12 @@ _TREND = "weeks"
 
 
 def heading(section: Section, number: int) -> None:
-    """The section's place in the review, its title and mark, and its answer."""
+    """The section's place in the review, its title and mark, its answer, and how to read it."""
     with st.container(gap="xxsmall"):
         badge = f":{_BADGES[section.mark]}-badge[{MARK_SIGNS[section.mark]} {MARK_WORDS[section.mark]}]"
         st.markdown(f"#### {number} · {draw.plain(section.title)} {badge}", anchors=False)
         st.markdown(f"**{draw.plain(section.sentence)}.**")
+        st.caption(f":material/menu_book: {draw.plain(section.how_to_read)}")
 
 
 def content(section: Section, days: WeekDays) -> None:
@@ -42,13 +42,6 @@ def content(section: Section, days: WeekDays) -> None:
         _bridge(days.now, days.earlier, days.against)
     elif section.table is not None:
         _table(section, days)
-
-
-def foot(section: Section) -> None:
-    """How to read it, and the way to its page."""
-    st.caption(f":material/menu_book: {draw.plain(section.how_to_read)}")
-    if section.page:
-        link(section.page, "All of it on its page")
 
 
 def _figures(section: Section) -> None:

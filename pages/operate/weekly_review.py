@@ -20,7 +20,7 @@ from pages._data import answer, configuration, warehouse
 from pages._paper import print_styles
 from pages._people import ANALYST, may
 from pages.operate._review_actions import decided, earlier, last_action, section_notes
-from pages.operate._review_sections import content, foot, heading
+from pages.operate._review_sections import content, heading
 
 HOW = (
     "One path, top to bottom. What is marked to decide wants a word: write a note or an action where it stands. The sidebar's filters do not apply: "
@@ -56,8 +56,7 @@ def draw_section(told_section: Section, number: int, week: Week, days: WeekDays,
         decided(week, today)
     else:
         content(told_section, days)
-        section_notes(week, told_section.key)
-    foot(told_section)
+        section_notes(week, told_section.key, told_section.page)
 
 
 def files(review: Review) -> None:
@@ -105,7 +104,7 @@ def page() -> None:
                 found = told(step.key, week, today)
                 sections.append(found)
                 draw_section(in_hand(found, week), number, week, days, today)
-            st.divider()
+            st.space("small")
     review = assembled(warehouse(), week, tuple(sections))
     with top:
         draw.headline(review.headline, HOW, kicker=f"{week.name} · {week.words} · days cut in {review.zone}")

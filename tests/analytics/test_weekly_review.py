@@ -1,0 +1,418 @@
+"""The weekly review on sums done by hand: its sections, its weeks, its actions, and every form of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pypdf import PdfReader
+
+from analytics.budgets import Budget, save_budget
+from analytics.filters import Filters
+from analytics.weekly_review import STEPS, review
+from analytics.weekly_review_model import Review, Section, body, written_rows
+from analytics.weekly_review_notes import (
+    DECISIONS,
+    LONGEST,
+    action_history,
+    actions_before,
+    actions_of,
+    add_action,
+    add_note,
+    change_action,
+    notes_of,
+    remove_note,
+)
+from analytics.weekly_review_paper import html, pdf
+from analytics.weekly_review_share import review_answer
+from analytics.weekly_review_text import SLACK_BLOCKS, markdown, slack_blocks, sparkline
+from analytics.weekly_review_week import days_of, default_week, read_week, week_of, weeks_with_data
+from tests.analytics.review_store import DAYS, build
+from warehouse.configuration import Configuration
+from warehouse.errors import InputError
+from warehouse.reader import Warehouse, open_current
+from warehouse.state import State
+
+W21, W22 = read_week("2026-W21"), read_week("2026-W22")
+TODAY = date(2026, 6, 1)
+NASTY = ("a|b *c* [x](http://e.example) <b>&d</b> `e`", "=write")
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the store; nobody writes into it."""
+    return build(tmp_path_factory.mktemp("review"))
+
+
+@pytest.fixture(scope="module")
+def warehouse(loaded: Path) -> Warehouse:
+    return open_current(loaded, Configuration())
+
+
+@pytest.fixture(scope="module")
+def told(warehouse: Warehouse) -> Review:
+    return review(warehouse, W22, TODAY)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return State(tmp_path / "store")
+
+
+@pytest.fixture
+def own(loaded: Path, tmp_path: Path) -> Path:
+    """A copy of the store that may be written into."""
+    return Path(shutil.copytree(loaded, tmp_path / "own"))
+
+
+def _section(told: Review, key: str) -> Section:
+    return next(one for one in told.sections if one.key == key)
+
+
+def _rows(told: Review, key: str) -> list[dict[str, Any]]:
+    found = _section(told, key)
+    assert found.table is not None, found.sentence
+    names = [column.name for column in found.table.columns]
+    return [dict(zip(names, row, strict=True)) for row in found.table.rows]
+
+
+def test_the_week_against_the_week_before(told: Review) -> None:
+    assert _section(told, "figures").sentence == "The week cost $112.00, 23.1% more than the week before"
+    cost = _section(told, "figures").figures[0]
+    assert (cost.value, cost.note) == ("$112.00", "+23.1% against the week before")
+    assert told.headline.startswith("The week cost $112.00, 23.1% more than the week before; to decide: ")
+
+
+def test_what_changed_sums_to_the_difference(told: Review) -> None:
+    *parts, difference = _rows(told, "changed")
+    assert difference["amount"] == Decimal(21)
+    assert sum(row["amount"] for row in parts) == Decimal(21)
+    assert "write" in _section(told, "changed").points[0]
+
+
+def test_features_sum_to_the_week_and_the_one_that_grew_is_rising(told: Review) -> None:
+    rows = {row["feature"]: row for row in _rows(told, "features")}
+    assert {name: (row["cost"], row["before"], row["usual"], row["calls"]) for name, row in rows.items()} == {
+        "ask": (70, 70, 70, 70),
+        "write": (35, 14, 14, 35),
+        "(no feature)": (7, 7, 7, 7),
+    }
+    assert {name: row["trend"] for name, row in rows.items()} == {
+        "ask": "steady",
+        "write": "rising",
+        "(no feature)": "steady",
+    }
+    assert rows["write"]["change"] == 1.5
+    section = _section(told, "features")
+    assert section.sentence == "write is rising: $35.00, +150% against its usual week"
+    # Two weeks before the data began, then the six that there are.
+    assert section.trends[1] == (None, None, 14, 14, 14, 14, 14, 35)
+    assert list(rows) == ["ask", "write", "(no feature)"]
+
+
+def test_a_slow_climb_of_three_weeks_is_a_trend(tmp_path: Path) -> None:
+    rows = ["call_id,started_at,model,feature,input_tokens,output_tokens,reported_cost"]
+    for week, cost in enumerate((100, 100, 100, 104, 108, 112)):
+        day = date(2026, 4, 20) + timedelta(weeks=week)
+        rows += [
+            f"c{week},{day}T09:00:00Z,gpt-4o,search,10,5,{cost}",
+            f"e{week},{day + timedelta(days=6)}T09:00:00Z,gpt-4o,other,10,5,100",
+        ]
+    (tmp_path / "calls.csv").write_text("\n".join(rows) + "\n")
+    from tests.operations.command import percall
+
+    assert percall("load", tmp_path / "calls.csv", store=tmp_path / "store").code == 0
+    opened = open_current(tmp_path / "store", Configuration())
+    found = {row["feature"]: row["trend"] for row in _rows(review(opened, W22, TODAY), "features")}
+    assert found == {"search": "rising", "other": "steady"}
+    # A week earlier it had climbed twice only.
+    found = {row["feature"]: row["trend"] for row in _rows(review(opened, W21, TODAY), "features")}
+    assert found == {"search": "steady", "other": "steady"}
+
+
+def test_the_pair_that_loses_money(told: Review) -> None:
+    (row,) = _rows(told, "losses")
+    assert (row["feature"], row["user_tier"], row["cost"], row["revenue"], row["saving_if_off"]) == (
+        "ask",
+        "pro",
+        70,
+        28,
+        42,
+    )
+    assert (
+        _section(told, "losses").sentence
+        == "1 of 2 feature and tier pairs cost more than they earn, by $42.00 in the week"
+    )
+    assert "$1.00 a call against $0.40 earned" in _section(told, "losses").points[0]
+
+
+def test_every_section_says_something_how_to_read_it_and_where_there_is_more(told: Review) -> None:
+    assert [one.key for one in told.sections] == [step.key for step in STEPS]
+    assert told.sections[0].key == "actions"
+    for one in told.sections:
+        assert one.sentence
+        assert one.how_to_read.endswith((".", "weeks.", "shared."))
+        assert one.mark != "unknown", one.points
+        assert bool(one.page) == (one.key not in ("actions", "decisions"))
+
+
+def test_empty_sections_say_what_to_do(told: Review) -> None:
+    marks = {one.key: one.mark for one in told.sections}
+    assert marks["actions"] == marks["budgets"] == marks["plans"] == marks["decisions"] == "empty"
+    assert "set one on the page Budgets" in _section(told, "budgets").points[0]
+
+
+def test_a_budget_in_trouble_is_told_as_its_page_tells_it(own: Path) -> None:
+    opened = open_current(own, Configuration())
+    save_budget(opened.state, Budget("All", Decimal(200)), author="Ann")
+    told = review(opened, W22, TODAY)
+    (row,) = _rows(told, "budgets")
+    # May has 31 days: 24 at 13 USD and the last week's 7 at 16.
+    assert row["spent"] == 24 * 13 + 7 * 16
+    assert _section(told, "budgets").mark == "look"
+    assert "All (over by $224.00)" in _section(told, "budgets").sentence
+
+
+def test_what_cannot_be_told_leaves_the_rest_standing(own: Path) -> None:
+    broken = Configuration(budgets=({"name": "All", "amount": "much"},))
+    told = review(open_current(own, broken), W22, TODAY)
+    section = _section(told, "budgets")
+    assert section.mark == "unknown"
+    assert "amount" in section.points[0]
+    assert _section(told, "figures").sentence.startswith("The week cost $112.00")
+
+
+def test_an_open_action_takes_a_section_in_hand(own: Path) -> None:
+    opened = open_current(own, Configuration())
+    name = add_action(opened.state, W21, "Ask why", about="features", author="Ann")
+    told = review(opened, W22, TODAY)
+    assert _section(told, "features").mark == "in hand"
+    assert "features" not in told.headline.split("to decide")[-1].split(", ")
+    change_action(opened.state, name, status="done", author="Ann")
+    assert _section(review(opened, W22, TODAY), "features").mark == "look"
+    # It was not known yet when the week before was reviewed.
+    assert _section(review(opened, read_week("2026-W20"), TODAY), "actions").mark == "empty"
+
+
+def test_the_default_week_is_the_newest_whole_one(warehouse: Warehouse, tmp_path: Path) -> None:
+    assert default_week(warehouse) == W22
+    assert [week.name for week in weeks_with_data(warehouse)] == [f"2026-W{number}" for number in range(22, 16, -1)]
+    longer = open_current(build(tmp_path / "longer", DAYS + 3), Configuration())
+    assert default_week(longer) == W22
+    assert weeks_with_data(longer)[0].name == "2026-W23"
+
+
+def test_a_week_that_lacks_days_is_compared_with_the_same_days(tmp_path: Path) -> None:
+    opened = open_current(build(tmp_path / "short", DAYS - 4), Configuration())
+    assert default_week(opened) == W21
+    told = review(opened, W22, TODAY)
+    assert (
+        _section(told, "figures").sentence
+        == "3 days of the week cost $48.00, 23.1% more than the same days of the week before"
+    )
+    assert told.missing[0] == "The data end on Wednesday 27 May: the days after it are missing from this week."
+    rows = {row["feature"]: (row["cost"], row["before"], row["usual"]) for row in _rows(told, "features")}
+    assert rows == {"ask": (30, 30, 30), "write": (15, 6, 6), "(no feature)": (3, 3, 3)}
+    assert _rows(told, "changed")[-1]["amount"] == 9
+
+
+def test_the_first_week_has_none_before_it(warehouse: Warehouse) -> None:
+    told = review(warehouse, read_week("2026-W17"), TODAY)
+    assert _section(told, "figures").sentence == "The week cost $91.00; there is no week before to compare it with"
+    assert _section(told, "changed").mark == "empty"
+    assert {row["trend"] for row in _rows(told, "features")} == {"steady"}
+
+
+def test_a_source_that_is_not_complete_yet_is_named(loaded: Path) -> None:
+    slow = Configuration(usual_lag_days={"calls": 100_000})
+    missing = days_of(open_current(loaded, slow), W22).missing
+    assert any("calls" in sentence and "may still change" in sentence for sentence in missing)
+    assert days_of(open_current(loaded, Configuration()), W22).missing == ()
+
+
+@pytest.mark.parametrize("text", ["2026-W54", "W22", "last week", "2026-05-32", ""])
+def test_a_week_that_there_is_not_is_refused_in_words(text: str) -> None:
+    with pytest.raises(InputError, match="2026-W22"):
+        read_week(text)
+
+
+def test_a_week_without_data_says_which_days_there_are(warehouse: Warehouse) -> None:
+    with pytest.raises(InputError, match="2026-04-20 to 2026-05-31"):
+        review(warehouse, read_week("2026-W30"), TODAY)
+
+
+@given(st.dates(date(1990, 1, 1), date(2100, 1, 1)))
+def test_a_week_is_monday_to_sunday_and_is_read_by_its_name_and_by_its_days(day: date) -> None:
+    week = week_of(day)
+    assert week.start.weekday() == 0
+    assert week.start <= day <= week.end
+    assert (week.end - week.start).days == 6
+    assert read_week(week.name) == week == read_week(day.isoformat())
+    assert week.before().end == week.start - timedelta(days=1)
+    assert sorted([week.name, week.before().name]) == [week.before().name, week.name]
+
+
+def test_an_action_is_asked_for_until_it_is_done(state: State) -> None:
+    name = add_action(
+        state, W21, "  Cache   the context ", owner="Minh", due=date(2026, 5, 28), about="waste", author="Ann"
+    )
+    assert actions_before(state, W21) == ()
+    assert [one.name for one in actions_of(state, W21)] == [name]
+    (asked,) = actions_before(state, W22)
+    assert (asked.text, asked.owner, asked.status, asked.made_by) == ("Cache the context", "Minh", "open", "Ann")
+    assert asked.is_overdue(date(2026, 5, 29))
+    assert not asked.is_overdue(date(2026, 5, 28))
+    later = read_week("2026-W30")
+    assert [one.name for one in actions_before(state, later)] == [name]
+
+    change_action(state, name, status="done", outcome="Saves $300 a week", due="none", author="Minh")
+    (done,) = actions_before(state, W22)
+    assert (done.status, done.outcome, done.due, done.made_by, done.changed_by) == (
+        "done",
+        "Saves $300 a week",
+        None,
+        "Ann",
+        "Minh",
+    )
+    assert not done.is_overdue(date(2030, 1, 1))
+    assert actions_before(state, later) == ()
+    assert [(one.body or {})["status"] for one in action_history(state, name)] == ["open", "done"]
+    change_action(state, name, status="done", author="Ann")
+    assert len(action_history(state, name)) == 2, "a change that changes nothing is no version"
+
+
+def test_open_actions_come_first_by_their_day(state: State) -> None:
+    for text, due in (
+        ("undated", None),
+        ("late", date(2026, 6, 9)),
+        ("soon", date(2026, 6, 2)),
+        ("closed", date(2026, 5, 1)),
+    ):
+        name = add_action(state, W21, text, due=due, author="Ann")
+        if text == "closed":
+            change_action(state, name, status="dropped", author="Ann")
+    assert [one.text for one in actions_before(state, W22)] == ["soon", "late", "undated", "closed"]
+
+
+def test_notes_belong_to_their_week_and_can_be_taken_back(state: State) -> None:
+    first = add_note(state, W22, "waste", "Known: the cache goes live on Friday", author="Ann")
+    add_note(state, W22, DECISIONS, "No new model before July", author="Minh")
+    assert [(one.section, one.text, one.author) for one in notes_of(state, W22)] == [
+        ("waste", "Known: the cache goes live on Friday", "Ann"),
+        (DECISIONS, "No new model before July", "Minh"),
+    ]
+    assert notes_of(state, W21) == ()
+    remove_note(state, first, author="Ann")
+    assert [one.section for one in notes_of(state, W22)] == [DECISIONS]
+
+
+@pytest.mark.parametrize("text", ["", "  \n ", "x" * (LONGEST + 1)], ids=["empty", "blank", "endless"])
+def test_a_note_that_says_nothing_or_too_much_is_refused(state: State, text: str) -> None:
+    with pytest.raises(InputError):
+        add_note(state, W22, DECISIONS, text, author="Ann")
+    with pytest.raises(InputError):
+        add_action(state, W22, text, author="Ann")
+    assert notes_of(state, W22) == ()
+
+
+def test_what_is_not_there_cannot_be_changed(state: State) -> None:
+    with pytest.raises(InputError, match="not there"):
+        change_action(state, "nothing", status="done", author="Ann")
+    name = add_action(state, W22, "Do it", author="Ann")
+    with pytest.raises(InputError, match="open, done, dropped"):
+        change_action(state, name, status="perhaps", author="Ann")
+
+
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory: pytest.TempPathFactory) -> Review:
+    """A review whose feature's name is markup in every form, with a decision that is too."""
+    store = build(tmp_path_factory.mktemp("nasty"), names=NASTY)
+    opened = open_current(store, Configuration())
+    add_note(opened.state, W22, DECISIONS, "<!channel> see [here](http://e.example) *now*", author="Ann <script>")
+    return review(opened, W22, TODAY)
+
+
+def test_every_form_has_every_figure(told: Review) -> None:
+    plain = re.sub(r"\\(.)", r"\1", markdown(told))
+    page = html(told)
+    paper = " ".join(" ".join(sheet.extract_text().split()) for sheet in PdfReader(io.BytesIO(pdf(told))).pages)
+    for one in told.sections:
+        for form in (plain, page, paper):
+            assert one.title in form
+            for figure in one.figures:
+                assert figure.value in form
+        for row in written_rows(one):
+            assert f"| {' | '.join(row)}" in plain
+            for cell in row:
+                if cell.startswith(("$", "−")):
+                    assert cell in page
+                    assert cell.replace("−", "-") in paper.replace("−", "-")
+
+
+def test_amounts_in_json_are_exact_text(told: Review) -> None:
+    read = json.loads(json.dumps(body(told)))
+    features = next(one for one in read["sections"] if one["section"] == "features")["rows"]
+    assert sum(Decimal(row["cost"]) for row in features) == Decimal(112)
+    assert all(isinstance(row["cost"], str) for row in features)
+    assert (read["week"], read["from"], read["to"]) == ("2026-W22", "2026-05-25", "2026-05-31")
+
+
+def test_names_are_no_markup_in_any_form(nasty: Review) -> None:
+    page = html(nasty)
+    assert "<b>&d</b>" not in page
+    assert "<script>" not in page.replace("<script>\n", "", 1) or page.count("<script>") == 1
+    text = markdown(nasty)
+    assert "](http://e.example)" not in text.replace("\\]", "")
+    for line in text.splitlines():
+        if line.startswith("| "):
+            assert re.search(r"(?<!\\)\|", line)
+    feature_lines = [line for line in text.splitlines() if line.startswith("| a")]
+    assert feature_lines
+    assert all(len(re.findall(r"(?<!\\)\|", line)) in (8, 9) for line in feature_lines)
+    slack = json.dumps(slack_blocks(nasty))
+    assert "<!channel>" not in slack
+    assert "<b>" not in slack
+
+
+def test_slack_takes_it(told: Review, nasty: Review) -> None:
+    for one in (told, nasty):
+        payload = slack_blocks(one, "https://costs.example.com/")
+        assert len(payload["blocks"]) <= SLACK_BLOCKS
+        for block in payload["blocks"]:
+            assert len(block.get("text", {}).get("text", "")) <= 3000
+        (button,) = next(block for block in payload["blocks"] if block["type"] == "actions")["elements"]
+        assert button["url"] == "https://costs.example.com/weekly-review?week=2026-W22"
+        assert "<https://costs.example.com/features|Features>" in json.dumps(payload)
+    assert "actions" not in {block["type"] for block in slack_blocks(told)["blocks"]}, "no button without an address"
+
+
+def test_the_same_review_gives_the_same_bytes(told: Review, warehouse: Warehouse) -> None:
+    again = review(warehouse, W22, TODAY)
+    assert markdown(again) == markdown(told)
+    assert pdf(again) == pdf(told)
+
+
+def test_bars_of_text() -> None:
+    assert sparkline([Decimal(0), Decimal(4), Decimal(8)]) == "▁▅█"
+    assert sparkline([None, Decimal(1)]) == " █"
+    assert sparkline([None, Decimal(0)]) == ""
+
+
+def test_what_is_shared_is_of_the_week_and_has_no_words_of_the_meeting(own: Path) -> None:
+    opened = open_current(own, Configuration())
+    add_note(opened.state, W22, DECISIONS, "Secret decision", author="Ann")
+    add_action(opened.state, W21, "Secret action", author="Ann")
+    answer = review_answer(opened, Filters(W22.start, W22.end), 0)
+    assert answer.headline == "The week cost $112.00, 23.1% more than the week before"
+    assert "Secret" not in repr(answer)
+    with pytest.raises(InputError, match="without filters"):
+        review_answer(opened, Filters(W22.start, W22.end, (("feature", ("ask",)),)), 0)
