@@ -70,7 +70,7 @@ def test_every_view_says_the_same_in_every_format(demo_store: Path, tmp_path: Pa
     table = parquet.read_table(path)
     assert len(lines) - 1 == len(as_json) == table.num_rows
     assert lines[0] == table.column_names
-    assert as_json or view in ("rejects", "restatements", "anomalies", "budgets", "fx", "audit")
+    assert as_json or view in ("rejects", "restatements", "anomalies", "budgets", "fx", "audit", "plans")
     for number, row in enumerate(as_json):
         assert list(row) == lines[0]
         for name, text in zip(lines[0], lines[number + 1], strict=True):
