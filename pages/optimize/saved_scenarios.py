@@ -111,7 +111,7 @@ def _side_by_side(compared: Compared) -> None:
             for low, high in zip(frame[f"low_{place}"], frame[f"high_{place}"], strict=True)
         ]
         columns[f"saved_{place}"] = draw.Column(name, "money")
-        columns[f"range_{place}"] = draw.Column("95% range", help=f"Of what the lever saves in {name}")
+        columns[f"range_{place}"] = draw.Column("95% range", width=150, help=f"Of what the lever saves in {name}")
     draw.table(
         shown,
         columns,
