@@ -24,6 +24,8 @@ READ_AT_MOST = 0.05
 SAMPLE, SAMPLE_OF_PROMPT = 40_000, 300
 """Calls, of the period and per prompt, from which constant prefixes are found; they are then looked for in every call."""
 
+SCATTER = 48_271
+
 _PROMPT = ("name", "model")
 
 
@@ -62,12 +64,11 @@ def uncached_context(search: Search) -> ir.Table:
 def _constant(warehouse: Warehouse, calls: ir.Table) -> ir.Table:
     """The longest prefix that most calls of a prompt share: its last block's place and hash."""
     number = int(warehouse.row(calls.agg(calls=calls.count()))["calls"])
-    spread = calls.call_id.hash()
-    drawn = calls.filter(spread % max(1, number // SAMPLE) == 0) if number > SAMPLE else calls
+    drawn = calls.filter(_draw(calls) % max(1, number // SAMPLE) == 0) if number > SAMPLE else calls
     keys = [drawn.key_name, drawn.key_model]
     drawn = drawn.select(
         "key_name", "key_model", "prefix_blocks",
-        rank=ibis.row_number().over(ibis.window(group_by=keys, order_by=[drawn.call_id.hash(), drawn.call_id])),
+        rank=ibis.row_number().over(ibis.window(group_by=keys, order_by=[_draw(drawn), drawn.call_id])),
     )  # fmt: skip
     drawn = drawn.filter(drawn["rank"] < SAMPLE_OF_PROMPT)
     whole = ibis.window(group_by=[drawn.key_name, drawn.key_model])
@@ -84,6 +85,12 @@ def _constant(warehouse: Warehouse, calls: ir.Table) -> ir.Table:
     )
     found = found.mutate(order=ibis.row_number().over(longest))
     return found.filter(found.order == 0).select("key_name", "key_model", "place", "block")
+
+
+def _draw(calls: ir.Table) -> ir.IntegerValue:
+    """A number that scatters calls by their second (Lehmer's generator, `SCATTER` modulo 2^31 - 1): engines hash texts each in its own way,
+    and the same calls have to be drawn on all."""
+    return (calls.started_at.epoch_seconds().cast("int64") * SCATTER) % (2**31 - 1)
 
 
 def unread_cache_writes(search: Search) -> ir.Table:
