@@ -51,8 +51,9 @@ def measure_pages(store: Path, repeats: int = 5) -> dict[str, Any]:
             app.switch_page(str(entry.script.relative_to(PAGES_FOLDER)))
             for state in STATES:
                 if state != "warm":
-                    st.cache_data.clear()
+                    _data.forget_answers()
                 if state == "cold":
+                    _data.forget()
                     st.cache_resource.clear()
                 seconds[entry.title][state].append(timed(app.run)[0])
                 _check(app, entry.title)

@@ -1,8 +1,8 @@
 """What pages ask, and how answers are kept: one open snapshot per process, one cached answer per question.
 
-Every answer is kept under (snapshot, revision of people's rules, function, scalars). Frames never take part in a key: Streamlit hashes large ones
-from a sample, so that a changed row could go unseen. A published snapshot never changes, so an answer never goes
-stale; a new one has a new id and with it new answers.
+Every answer is kept under (store, snapshot, revision of people's rules, function, scalars). Frames never take part in a key. A published snapshot
+never changes, so an answer never goes stale; a new one has a new id and with it new answers. What a function is not given it cannot answer from:
+who asks is no part of a question, unless a page passes it on.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import streamlit as st
 
 from analytics.allocation_rules import KIND as ALLOCATION_RULE
 from analytics.ledger import ledger
+from pages._answers import Copied, Shelf, copied
 from warehouse.configuration import DEFAULT_STORE, Configuration, read_configuration
 from warehouse.reader import Warehouse, open_snapshot
 from warehouse.state import State
@@ -31,10 +32,18 @@ from warehouse.tag_rules import KIND as VIRTUAL_TAG
 STORE_VARIABLE = "PERCALL_STORE"
 CONFIG_VARIABLE = "PERCALL_CONFIG"
 
-_SNAPSHOT, _REVISION = "_snapshot_id", "_rules_revision"
+_STORE, _SNAPSHOT, _REVISION = "_store", "_snapshot_id", "_rules_revision"
 _SCALARS = (str, int, float, bool, Decimal, date, timedelta, Enum, type(None))
 
 Answer = TypeVar("Answer")
+
+OPEN_SNAPSHOTS = 3
+MOST_ANSWERS = 4000
+MOST_BYTES = 256 * 2**20
+"""Bounds of what one process keeps: the answers asked for longest ago give way."""
+
+_opened: Shelf[Warehouse] = Shelf(OPEN_SNAPSHOTS)
+_answers: Shelf[Copied] = Shelf(MOST_ANSWERS, MOST_BYTES, lambda answer: answer.size)
 
 
 def store_path() -> Path:
@@ -55,15 +64,18 @@ def look_up_snapshot() -> str | None:
     The shell calls this once per run of a page, so that everything on a page, fragments included, comes from one
     snapshot and one set of rules.
     """
-    snapshot_id = Store(store_path()).current_id()
+    # Resolved once: every further question would ask the file system again.
+    store = store_path()
+    snapshot_id = Store(store).current_id()
+    st.session_state[_STORE] = str(store)
     st.session_state[_SNAPSHOT] = snapshot_id
-    st.session_state[_REVISION] = _rules_revision()
+    st.session_state[_REVISION] = _rules_revision(store)
     return snapshot_id
 
 
-def _rules_revision() -> int:
+def _rules_revision(store: Path) -> int:
     """Number of the last change to the rules that people saved: with another one, answers may be others."""
-    return State(store_path()).revision(VIRTUAL_TAG, ALLOCATION_RULE)
+    return State(store).revision(VIRTUAL_TAG, ALLOCATION_RULE)
 
 
 def has_data() -> bool:
@@ -94,15 +106,29 @@ def _dimension_values(open_warehouse: Warehouse, name: str) -> list[str]:
 
 def warm() -> None:
     """Open the current snapshot and work out its ledger before the first session asks for them. Raises StoreError."""
-    snapshot_id = Store(store_path()).current_id()
+    store = store_path()
+    snapshot_id = Store(store).current_id()
     if snapshot_id is not None:
-        ledger(_open(str(store_path()), snapshot_id, _rules_revision()))
+        ledger(_open(str(store), snapshot_id, _rules_revision(store)))
 
 
-@st.cache_resource(max_entries=3, show_spinner=False)
+def forget() -> None:
+    """Drop every open snapshot and every answer: as if the process had just started."""
+    _opened.clear()
+    _answers.clear()
+
+
+def forget_answers() -> None:
+    """Drop every answer; snapshots stay open."""
+    _answers.clear()
+
+
 def _open(store: str, snapshot_id: str, revision: int) -> Warehouse:
-    # Evicted entries are dropped, never closed: another session's query may still be reading.
-    return open_snapshot(Path(store), snapshot_id, configuration(), revision=revision)
+    # Dropped ones are never closed: another session's query may still be reading.
+    return _opened.get(
+        (store, snapshot_id, revision),
+        lambda: open_snapshot(Path(store), snapshot_id, configuration(), revision=revision),
+    )
 
 
 def warehouse() -> Warehouse:
@@ -113,7 +139,7 @@ def warehouse() -> Warehouse:
     snapshot_id = st.session_state.get(_SNAPSHOT) or look_up_snapshot()
     if snapshot_id is None:
         raise LookupError("no snapshot: the shell shows the empty store before any page asks for data")
-    return _open(str(store_path()), snapshot_id, st.session_state[_REVISION])
+    return _open(st.session_state[_STORE], snapshot_id, st.session_state[_REVISION])
 
 
 def answer(function: Callable[..., Answer], *scalars: Any) -> Answer:
@@ -128,15 +154,14 @@ def answer(function: Callable[..., Answer], *scalars: Any) -> Answer:
     if "<" in name:
         raise TypeError(f"{name} is no top-level function, so that its answers could not be told apart")
     key = ", ".join(_key(value) for value in scalars)
-    open_warehouse = warehouse()
-    return _answer(str(store_path()), open_warehouse.snapshot_id, open_warehouse.revision, name, key, scalars)
+    asked = warehouse()
+    place = (str(asked.store.path), asked.snapshot_id, asked.revision, name, key)
+    return _answers.get(place, lambda: copied(_computed(name, asked, scalars))).copy()
 
 
-@st.cache_data(max_entries=400, show_spinner=False)
-def _answer(store: str, snapshot_id: str, revision: int, name: str, key: str, scalars: tuple[Any, ...]) -> Any:  # noqa: ARG001
-    # `key` says types and nesting, which a hash of `scalars` alone may not tell apart.
+def _computed(name: str, asked: Warehouse, scalars: tuple[Any, ...]) -> Any:
     module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)(_open(store, snapshot_id, revision), *scalars)
+    return getattr(importlib.import_module(module), function)(asked, *scalars)
 
 
 def _key(value: Any) -> str:

@@ -33,6 +33,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch, small: Path) -> Iterator[None
     monkeypatch.delenv(_data.CONFIG_VARIABLE, raising=False)
     config.set_option("server.address", "127.0.0.1")
     _data.configuration.cache_clear()
+    _data.forget()
     st.cache_data.clear()
     st.cache_resource.clear()
     yield
