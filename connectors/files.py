@@ -125,11 +125,12 @@ def _inspect_parquet(path: Path, readable: Path, digest: str) -> SourceFile:
             file = replace(file, columns=tuple(row[0] for row in described))
             _refuse_duplicates(file, [row[0] for row in described])
             connection.execute("SET TimeZone='UTC'")
-            rows = (
-                connection.sql(f"SELECT * EXCLUDE (_row) FROM {scan(file)} LIMIT {HEAD_ROWS}")
-                .to_arrow_table()
-                .to_pylist()
-            )
+            head = f"SELECT * EXCLUDE (_row) FROM {scan(file)} LIMIT {HEAD_ROWS}"
+            try:
+                rows = connection.sql(head).to_arrow_table().to_pylist()
+            except (OverflowError, ValueError):
+                # A time that Python has no value for (infinity, the year 20000): its row is judged later, here it is only shown.
+                rows = connection.sql(f"SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({head})").to_arrow_table().to_pylist()
         except duckdb.Error as error:
             raise InputError(
                 f"the Parquet file is damaged: fetch it again ({_first_line(error)})", file=path.name

@@ -87,9 +87,11 @@ class Loading:
 
     def known(self, checksum: str) -> str | None:
         """Why a file with these bytes need not be read again; None when it must be."""
+        # Pieces without any row have the same bytes, but each says of its own period that nothing is left of it.
+        empty = "AND partition IS NOT NULL" if self.on_overlap == PIECES else ""
         rows = self.connection.execute(
-            """SELECT bool_or(status = 'stored'), bool_or(status = 'superseded'), arg_max(status, load_id) = 'refused' AND partition IS NOT NULL
-               FROM past_loads WHERE checksum = ? GROUP BY table_name, partition""",
+            f"""SELECT bool_or(status = 'stored'), bool_or(status = 'superseded'), arg_max(status, load_id) = 'refused' AND partition IS NOT NULL
+                FROM past_loads WHERE checksum = ? {empty} GROUP BY table_name, partition""",
             [checksum],
         ).fetchall()
         stored = any(row[0] for row in rows)
@@ -129,8 +131,9 @@ class Loading:
         for table in self.staging.tables():
             if table.merge_key or not table.month_column:
                 continue
-            settling.settle(table, [report for report in reports if report.table == table.name])
-            self._file_parts(table, reports, files)
+            own = [report for report in reports if report.table == table.name]
+            settling.settle(table, own)
+            self._file_parts(table, reports, files, settling.leave_departed(table, own))
         for table in self.staging.tables():
             # Prices and exchange rates are kept by key, the latest told counts: only a whole replacement takes rows away.
             if not table.merge_key and not table.month_column and self.on_overlap == "replace":
@@ -248,13 +251,14 @@ class Loading:
                 largest.rows_in += largest.rows_ignored
         return reports
 
-    def _file_parts(self, table: Table, reports: list[LoadReport], files: dict[tuple[str, str], FactFile]) -> None:
-        """Write the months of a table whose parts changed."""
+    def _file_parts(
+        self, table: Table, reports: list[LoadReport], files: dict[tuple[str, str], FactFile], departed: set[str]
+    ) -> None:
+        """Write the months of a table whose parts changed, and those that parts have `departed` from."""
         staged, key, time = self.staging.name(table.name), load_column(table), table.month_column
-        months = self.connection.execute(
-            f"SELECT DISTINCT strftime({time}, '%Y-%m') FROM {staged} ORDER BY 1"
-        ).fetchall()
-        for position, (month,) in enumerate(months):
+        found = self.connection.execute(f"SELECT DISTINCT strftime({time}, '%Y-%m') FROM {staged}").fetchall()
+        months = sorted(departed.union(month for (month,) in found))
+        for position, month in enumerate(months):
             self.progress(f"{table.name} {month}", 0.1 + 0.4 * position / len(months))
             names = ", ".join(f'"{name}"' for name in table.names)
             source = (

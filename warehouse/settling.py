@@ -104,6 +104,27 @@ class Settling:
         for load_id in replaced:
             self._supersede(table, load_id, report, reports)
 
+    def leave_departed(self, table: Table, reports: list[LoadReport]) -> set[str]:
+        """Supersede what an earlier version of a piece told of periods that its new version does not mention; answers with their months.
+
+        Not where a row or part of the new version was refused: what it says of the missing period is then not known.
+        """
+        months: set[str] = set()
+        pieces = {report.file for report in reports if of_one_family(report.file, report.file)}
+        for piece in sorted(pieces) if self.on_overlap == PIECES else ():
+            own = [report for report in reports if report.file == piece]
+            if any(report.status == "refused" or report.rows_rejected for report in own):
+                continue
+            departed = self.connection.execute(
+                """SELECT load_id, partition FROM past_loads WHERE table_name = ? AND file = ? AND status = 'stored'
+                   AND partition IS NOT NULL AND NOT list_contains(?::VARCHAR[], partition) ORDER BY load_id""",
+                [table.name, piece, [report.partition for report in own if report.partition]],
+            ).fetchall()
+            for load_id, partition in departed:
+                self._supersede(table, load_id, own[0], reports)
+                months.add(partition.rsplit("/", 1)[1])
+        return months
+
     def _newer_delivery(self, report: LoadReport, present: Sequence[tuple[int, str, str | None]]) -> str | None:
         """Why a delivery is not stored: one of the same name that was made later is there. None where that is not known."""
         if report.delivery is None or report.delivered_at is None or self.on_overlap != "ask":

@@ -222,6 +222,19 @@ def test_what_does_not_count_may_be_unreadable(tmp_path):
     assert "2 values of latency_ms cannot be read and stay unknown." in found.extraction.warnings
 
 
+def test_a_time_that_no_calendar_has_rejects_its_row_of_parquet_as_of_csv(tmp_path):
+    micros = pa.array([datetime(2026, 3, 2, 9), None, None, None], pa.timestamp("us"))
+    endless = pa.array([0, 2**63 - 1, -(2**63) + 1, 569_000_000_000_000_000], pa.int64()).cast(pa.timestamp("us"))
+    times = pa.chunked_array([micros.slice(0, 1), endless.slice(1)])
+    table = pa.table({"started_at": times, "model": ["m"] * 4, "input_tokens": [7] * 4})
+    pq.write_table(table, tmp_path / "calls.parquet")
+    lines = "2026-03-02 09:00:00,m,7\ninfinity,m,7\n-infinity,m,7\n20000-12-30,m,7\n"
+    (tmp_path / "calls.csv").write_text("started_at,model,input_tokens\n" + lines)
+    for name in ("calls.parquet", "calls.csv"):
+        found = read(tmp_path / name)
+        assert ([row["uncached_input_tokens"] for row in found.rows], len(found.rejects)) == ([7], 3), name
+
+
 def test_calls_as_typed_parquet_and_as_json(tmp_path):
     table = pa.table(
         {

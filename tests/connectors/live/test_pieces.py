@@ -49,6 +49,25 @@ def test_a_piece_replaces_itself_and_nothing_else(tmp_path: Path) -> None:
     assert _total(store) == 33
 
 
+def test_a_piece_takes_back_what_it_no_longer_tells(tmp_path: Path) -> None:
+    store, files = tmp_path / "store", tmp_path / "files"
+
+    def load(rows: str, piece: str = "a") -> Decimal:
+        load_paths(Store(store), Configuration(), [_write(files, "shop", piece, rows)], "revenue", on_overlap="pieces")
+        return _total(store)
+
+    assert load("2026-03-01,search,10,USD\n2026-04-01,search,20,USD\n") == 30
+    assert load("2026-03-02,search,1,USD\n", "b") == 31
+    # An invoice that was spread over two months is counted in one: the other month keeps nothing of it.
+    assert load("2026-03-01,search,12,USD\n") == 13
+    assert load("2026-05-01,search,12,USD\n") == 13
+    # A row that cannot be read says nothing of the months that are missing beside it.
+    assert load("2026-06-01,search,5,USD\n2026-05-01,search,five,USD\n") == 18
+    assert load("2026-06-01,search,6,USD\n") == 7
+    assert load("") == 1
+    assert load("", "b") == 0
+
+
 def test_another_source_with_the_same_facts_is_compared_not_added(tmp_path: Path) -> None:
     store, files = tmp_path / "store", tmp_path / "files"
     one = _write(files, "shop", "2026-03", "2026-03-01,search,10,USD\n2026-03-02,search,20,USD\n")
