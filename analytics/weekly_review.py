@@ -58,7 +58,7 @@ STEPS: tuple[Step, ...] = (
     Step("waste", "Waste", f"{_CARE}:waste"),
     Step("untagged", "Cost without tags", f"{_CARE}:untagged"),
     Step("budgets", "Budgets", f"{_CARE}:budgets", (BUDGET,)),
-    Step("plans", "Plans against what they saved", f"{_CARE}:plans", (PLAN,)),
+    Step("plans", "Plans", f"{_CARE}:plans", (PLAN,)),
     Step("restatements", "Restatements", f"{_CARE}:restatements"),
     Step("decisions", "Decisions", f"{_HERE}:decisions", (ACTION_KIND, NOTE_KIND)),
 )

@@ -209,7 +209,7 @@ def plans(warehouse: Warehouse, week: Week, today: date) -> Section:  # noqa: AR
         if early:
             sentence = f"{early} of {len(found)} {'plan is' if len(found) == 1 else 'plans are'} too young to judge"
     return Section(
-        "plans", "Plans against what they saved", sentence, how, "plans", "look" if behind else "fine",
+        "plans", "Plans", sentence, how, "plans", "look" if behind else "fine",
         points=tuple(f"{plan.sentence}." for plan in found), table=drawn, left_out=left_out, currency="USD",
     )  # fmt: skip
 

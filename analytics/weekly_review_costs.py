@@ -35,6 +35,8 @@ WORTH_SAYING = Decimal("0.01")
 """A change of less than this part of the week's cost is no trend worth a meeting's time."""
 MOST_ROWS = 8
 
+_UP = {"rising": "is rising", "climbing": "climbs week after week", "new": "is new"}
+
 SHARED = "(no feature)"
 
 
@@ -119,10 +121,10 @@ def features(warehouse: Warehouse, week: Week, today: date) -> Section:  # noqa:
     """Which features cost what, and which trend up."""
     days = days_of(warehouse, week)
     rows, currency = feature_rows(warehouse, days)
-    rising = [row for row in rows if row["trend"] in ("rising", "new")]
+    rising = [row for row in rows if row["trend"] in _UP]
     how = (
         f"A feature trends up when it costs over {formatting.share(RISE - 1)} more than its usual week (the mean of the {USUAL_WEEKS} weeks before), "
-        f"or more in each of {RISING_WEEKS} weeks in a row, by at least {formatting.share(WORTH_SAYING)} of the whole. "
+        f"or more than it and more in each of {RISING_WEEKS} weeks in a row, by at least {formatting.share(WORTH_SAYING)} of the whole. "
         "Cost is all that names the feature."
     )
     if not days.is_whole:
@@ -140,7 +142,7 @@ def features(warehouse: Warehouse, week: Week, today: date) -> Section:  # noqa:
     )
     drawn, left_out = table("features", f"{currency}; the rows sum to the week's cost", columns, rows)
     said = [
-        f"{row['feature']} {'is new' if row['trend'] == 'new' else 'is rising'}: {formatting.money(row['cost'], currency)}"
+        f"{row['feature']} {_UP[row['trend']]}: {formatting.money(row['cost'], currency)}"
         + (f", {formatting.change(row['cost'], row['usual'])} against its usual week" if row["usual"] else "")
         for row in rising
     ]
@@ -157,7 +159,8 @@ def feature_rows(warehouse: Warehouse, days: WeekDays) -> tuple[list[dict[str, A
     """One row per feature, the dearest first, last what names none; with the currency. The rows sum to the ledger's cost of the days.
 
     feature, cost, calls, before, change (to the week before), usual (mean of the weeks before), weeks (costs of `WEEKS` weeks, the oldest first),
-    trend ("rising", "falling", "new", "steady"). None: no data then. Of every week the same weekdays count.
+    trend ("rising": well above its usual week; "climbing": slowly, week after week; "falling", "new", "steady"). None: no data then. Of every
+    week the same weekdays count.
     """
     span = warehouse.span() or (days.now.start, days.now.end)
     begin = days.now.start - timedelta(days=DAYS * (WEEKS - 1))
@@ -207,8 +210,10 @@ def _trend(weeks: list[Decimal | None], cost: Decimal, usual: Decimal | None, wh
         return "new" if cost >= least else "steady"
     last = known[-1 - RISING_WEEKS :]
     climbs = len(last) > RISING_WEEKS and all(later > sooner for sooner, later in pairwise(last))
-    if (cost > RISE * usual and cost - usual >= least) or (climbs and last[-1] - last[0] >= least):
+    if cost > RISE * usual and cost - usual >= least:
         return "rising"
+    if climbs and cost > usual and last[-1] - last[0] >= least:
+        return "climbing"
     return "falling" if usual > RISE * cost and usual - cost >= least else "steady"
 
 

@@ -28,6 +28,9 @@ from pages._data import configuration, warehouse
 from pages._links import link
 from pages._people import ANALYST, may, require
 
+TOOLS = "review_tools_"
+"""Keys of containers that hold nothing to read: they are left off the paper."""
+
 _DONE, _FAILED = "_review_done", "_review_failed"
 _SIGNS = {"open": "○", "done": "●", "dropped": "✕"}
 ABOUT = [step.key for step in STEPS if step.key not in ("actions", DECISIONS)]
@@ -44,7 +47,7 @@ def section_notes(week: Week, section: str, page: str) -> None:
     for note in notes_of(warehouse().state, week):
         if note.section == section:
             _note(note)
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key=f"{TOOLS}{section}"):
         if may(ANALYST):
             with st.popover("Note or action", icon=":material/add_comment:", key=f"review_{section}_add"):
                 _form(week, section)
@@ -65,7 +68,7 @@ def decided(week: Week, today: date) -> None:
     if remarks:
         st.caption(draw.plain(f"And {len(remarks)} remark{'' if len(remarks) == 1 else 's'}, at the sections above."))
     if may(ANALYST):
-        with st.container(border=True):
+        with st.container(border=True, key=f"{TOOLS}{DECISIONS}"):
             _form(week, DECISIONS)
     else:
         st.caption("Decisions and actions are written by people with the role analyst.")
@@ -93,7 +96,10 @@ def _one(action: Action, today: date) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{status} **{draw.plain(action.text)}**")
             if may(ANALYST):
-                with st.popover("Change", icon=":material/edit:", key=f"review_change_{action.name}", type="tertiary"):
+                with (
+                    st.container(key=f"{TOOLS}{action.name}", width="content"),
+                    st.popover("Change", icon=":material/edit:", key=f"review_change_{action.name}", type="tertiary"),
+                ):
                     _change(action)
         st.caption(draw.plain(" · ".join(facts)))
         if action.outcome:

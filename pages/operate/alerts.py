@@ -152,7 +152,7 @@ def told(messages: list[Message]) -> None:
     """The outbox: what was told, to whom, and whether it arrived."""
     draw.section(
         f"What was told: {len(messages)}",
-        "Newest first, times in UTC. A message that a channel does not take is tried again, six times over half a day, before it is given up.",
+        "Newest first, times in UTC. What a channel does not take is tried again six times within 18 hours, then given up.",
     )
     if not messages:
         st.caption("Nothing yet. `percall alert --dry-run` prints what would be told.")
@@ -177,7 +177,7 @@ def told(messages: list[Message]) -> None:
         "title": draw.Column("What", width="large"),
         "channel": draw.Column("Channel"),
         "sent_at": draw.Column("Arrived", "time"),
-        "next": draw.Column("Next attempt", "time"),
+        "next": draw.Column("Not before", "time", help="The next `percall alert` after this time sends it"),
         "attempts": draw.Column("Attempts", "count"),
         "error": draw.Column("Why not", width="medium"),
     }

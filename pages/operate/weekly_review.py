@@ -19,13 +19,18 @@ from pages import _share
 from pages._data import answer, configuration, warehouse
 from pages._paper import print_styles
 from pages._people import ANALYST, may
-from pages.operate._review_actions import decided, earlier, last_action, section_notes
+from pages.operate._review_actions import TOOLS, decided, earlier, last_action, section_notes
 from pages.operate._review_sections import content, heading
 
 HOW = (
     "One path, top to bottom. What is marked to decide wants a word: write a note or an action where it stands. The sidebar's filters do not apply: "
     "a review is of everything, on the effective basis."
 )
+
+
+_PRINT = f"""<style>
+@media print {{ [class*="st-key-{TOOLS}"], [data-testid="stDownloadButton"] {{ display: none !important; }} }}
+</style>"""
 
 
 def week_chosen() -> Week:
@@ -87,6 +92,7 @@ def in_hand(told_section: Section, week: Week) -> Section:
 def page() -> None:
     """Tell the sections one after the other; the headline when all are told."""
     print_styles()
+    st.html(_PRINT)
     last_action()
     top = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom", key="paper_controls"):

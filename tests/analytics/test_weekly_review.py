@@ -133,7 +133,7 @@ def test_a_slow_climb_of_three_weeks_is_a_trend(tmp_path: Path) -> None:
     assert percall("load", tmp_path / "calls.csv", store=tmp_path / "store").code == 0
     opened = open_current(tmp_path / "store", Configuration())
     found = {row["feature"]: row["trend"] for row in _rows(review(opened, W22, TODAY), "features")}
-    assert found == {"search": "rising", "other": "steady"}
+    assert found == {"search": "climbing", "other": "steady"}
     # A week earlier it had climbed twice only.
     found = {row["feature"]: row["trend"] for row in _rows(review(opened, W21, TODAY), "features")}
     assert found == {"search": "steady", "other": "steady"}
