@@ -24,8 +24,14 @@ from pages._data import store_path
 @asynccontextmanager
 async def warm(_app: Any) -> AsyncIterator[None]:
     """Prepare, beside the server's start, what the first page would have to wait for."""
+    from pages._warming import Warming  # noqa: PLC0415
+
     preparing = asyncio.create_task(asyncio.to_thread(_prepare))
+    # The snapshot first; then, while nobody waits, all pages' answers.
+    warming = Warming()
+    preparing.add_done_callback(lambda _: warming.start())
     yield
+    warming.stop()
     await preparing
 
 

@@ -19,12 +19,13 @@ from typing import Any, Generic, TypeVar
 
 import pandas as pd
 
+Key = TypeVar("Key", bound=Hashable)
 Kept = TypeVar("Kept")
 
 _UNCHANGEABLE = (str, bytes, int, float, bool, Decimal, date, timedelta, Enum, type(None))
 
 
-class Shelf(Generic[Kept]):
+class Shelf(Generic[Key, Kept]):
     """Things by key, the one asked for longest ago dropped first when there are more than `entries` or, by `size`, more than `most_bytes`.
 
     Whoever asks first for a missing one makes it; whoever asks meanwhile waits for that one. It may be shared by threads.
@@ -35,11 +36,11 @@ class Shelf(Generic[Kept]):
         self.most_bytes = most_bytes
         self._size = size
         self._lock = threading.Lock()
-        self._things: OrderedDict[Hashable, tuple[Kept, int]] = OrderedDict()
-        self._underway: dict[Hashable, Future[Kept]] = {}
+        self._things: OrderedDict[Key, tuple[Kept, int]] = OrderedDict()
+        self._underway: dict[Key, Future[Kept]] = {}
         self._bytes = 0
 
-    def get(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+    def get(self, key: Key, make: Callable[[], Kept]) -> Kept:
         """The thing under this key, made now if there is none. Raises what `make` raises, to all who wait; nothing is kept then."""
         with self._lock:
             found = self._things.get(key)
@@ -69,16 +70,21 @@ class Shelf(Generic[Kept]):
         mine.set_result(thing)
         return thing
 
-    def _keep(self, key: Hashable, thing: Kept, size: int) -> None:
+    def _keep(self, key: Key, thing: Kept, size: int) -> None:
         self._things[key] = (thing, size)
         self._bytes += size
         while len(self._things) > self.entries or (self.most_bytes is not None and self._bytes > self.most_bytes):
             _, (_, freed) = self._things.popitem(last=False)
             self._bytes -= freed
 
-    def __contains__(self, key: Hashable) -> bool:
+    def __contains__(self, key: object) -> bool:
         with self._lock:
             return key in self._things
+
+    def held(self) -> list[Key]:
+        """All keys, the one asked for longest ago first."""
+        with self._lock:
+            return list(self._things)
 
     def __len__(self) -> int:
         with self._lock:

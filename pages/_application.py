@@ -39,6 +39,11 @@ def run(registry: Sequence[PageEntry]) -> None:
     identity = _gate.admit()
     if identity is None:
         st.stop()
+    draw(registry, identity)
+
+
+def draw(registry: Sequence[PageEntry], identity: Person) -> None:
+    """Draw what this session asked for, for somebody whom the gate has let in: what his or her role does not have is not even named."""
     with st.container(key=f"gate-{identity.kind}", gap=None):
         # The place of the demo banner, and the first thing that reaches a browser: see tests/pages/test_cold_start.py.
         banner = st.container(gap=None)

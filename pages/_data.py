@@ -42,8 +42,8 @@ MOST_ANSWERS = 4000
 MOST_BYTES = 256 * 2**20
 """Bounds of what one process keeps: the answers asked for longest ago give way."""
 
-_opened: Shelf[Warehouse] = Shelf(OPEN_SNAPSHOTS)
-_answers: Shelf[Copied] = Shelf(MOST_ANSWERS, MOST_BYTES, lambda answer: answer.size)
+_opened: Shelf[tuple[str, str, int], Warehouse] = Shelf(OPEN_SNAPSHOTS)
+_answers: Shelf[tuple[str, str, int, str, str], Copied] = Shelf(MOST_ANSWERS, MOST_BYTES, lambda answer: answer.size)
 
 
 def store_path() -> Path:
@@ -110,6 +110,26 @@ def warm() -> None:
     snapshot_id = Store(store).current_id()
     if snapshot_id is not None:
         ledger(_open(str(store), snapshot_id, _rules_revision(store)))
+
+
+def newest() -> tuple[str, int] | None:
+    """The snapshot that is current now and the revision of the rules, for whoever waits for another; None when nothing was ever loaded.
+
+    Raises StoreError when the store cannot be read.
+    """
+    store = store_path()
+    snapshot_id = Store(store).current_id()
+    return None if snapshot_id is None else (snapshot_id, _rules_revision(store))
+
+
+def known_questions() -> set[tuple[str, str]]:
+    """What is kept now, of any snapshot: function ("module:name") and scalars, as texts."""
+    return {(place[3], place[4]) for place in _answers.held()}
+
+
+def knows_answers_of(snapshot_id: str) -> bool:
+    """Whether any answer from this snapshot is kept."""
+    return any(place[1] == snapshot_id for place in _answers.held())
 
 
 def forget() -> None:

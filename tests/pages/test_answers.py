@@ -17,7 +17,7 @@ from pages._answers import Shelf, copied
 
 
 def test_twenty_who_ask_at_once_get_one_answer_made_once() -> None:
-    shelf: Shelf[list[int]] = Shelf(10)
+    shelf: Shelf[str, list[int]] = Shelf(10)
     made: list[int] = []
     everybody = threading.Barrier(20)
     others_ask = threading.Event()
@@ -39,7 +39,7 @@ def test_twenty_who_ask_at_once_get_one_answer_made_once() -> None:
 
 
 def test_one_question_does_not_wait_for_another() -> None:
-    shelf: Shelf[str] = Shelf(10)
+    shelf: Shelf[str, str] = Shelf(10)
     begun, go_on = threading.Event(), threading.Event()
 
     def slow() -> str:
@@ -56,7 +56,7 @@ def test_one_question_does_not_wait_for_another() -> None:
 
 
 def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
-    shelf: Shelf[str] = Shelf(10)
+    shelf: Shelf[str, str] = Shelf(10)
     begun, fail = threading.Event(), threading.Event()
 
     def failing() -> str:
@@ -76,7 +76,7 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
 
 
 def test_what_is_made_while_everything_is_forgotten_is_not_kept() -> None:
-    shelf: Shelf[str] = Shelf(10)
+    shelf: Shelf[str, str] = Shelf(10)
 
     def make() -> str:
         shelf.clear()
@@ -90,7 +90,7 @@ def test_what_is_made_while_everything_is_forgotten_is_not_kept() -> None:
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 40)), max_size=60), st.integers(1, 6), st.integers(10, 100)
 )
 def test_the_bounds_hold_and_the_latest_asked_stays(asked: list[tuple[int, int]], entries: int, most: int) -> None:
-    shelf: Shelf[bytes] = Shelf(entries, most, len)
+    shelf: Shelf[int, bytes] = Shelf(entries, most, len)
     for key, size in asked:
         thing = shelf.get(key, lambda size=size: b"x" * size)
         assert len(shelf) <= entries
@@ -99,7 +99,7 @@ def test_the_bounds_hold_and_the_latest_asked_stays(asked: list[tuple[int, int]]
 
 
 def test_the_one_asked_for_longest_ago_gives_way() -> None:
-    shelf: Shelf[str] = Shelf(2)
+    shelf: Shelf[str, str] = Shelf(2)
     for key in ("a", "b", "a", "c"):
         shelf.get(key, lambda: "thing")
     assert [key in shelf for key in ("a", "b", "c")] == [True, False, True]

@@ -1,0 +1,154 @@
+"""Every page's answers for the default period, worked out before anybody asks: after the start and after each new snapshot.
+
+Each page is drawn once for nobody: its script runs as in a session, on a thread of the server, and what it draws is dropped. What stays are the
+answers, the prepared calls and the compiled questions that the first visitor would wait for. One page at a time, and while people's pages run it
+stands back at every element that it draws, for a bounded time, so that it also ends where somebody is always active.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from streamlit import runtime
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.fragment import MemoryFragmentStorage
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.scriptrunner import ScriptRunContext, add_script_run_ctx
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+from streamlit.runtime.scriptrunner_utils.exceptions import RerunException, StopException
+from streamlit.runtime.state import SafeSessionState, SessionState
+from streamlit.util import calc_hash
+
+from pages import _application, _data, _people
+from pages._people import Person
+from pages._registry import REGISTRY, PageEntry
+from warehouse.errors import PercallError
+from warehouse.people import ADMIN, VIEWER
+
+_SHELL = Path(__file__).with_name("_shell.py")
+_SESSION = "warming"
+_PEOPLES_THREAD = "ScriptRunner.scriptThread"
+"""Streamlit's name for the thread that runs one person's page or fragment."""
+
+STANDS_BACK_SECONDS = 0.25
+"""So long, at most, does one element wait for people: they may be waiting for what is being worked out here."""
+
+LOOKS_EVERY_SECONDS = 2.0
+
+_log = logging.getLogger("percall.pages")
+
+
+def warm_pages(registry: Sequence[PageEntry] = REGISTRY, stopped: threading.Event | None = None) -> list[str]:
+    """Draw every page for nobody, at the default period and without any choice, in reading order. Answers with the addresses that ran to their end.
+
+    What a page raises is logged, and the next one follows. Runs in the calling thread, which must be one without a session.
+    """
+    stopped = stopped or threading.Event()
+    nobody = _nobody()
+    if nobody is None:
+        return []
+    scripts = ScriptCache()
+    done = []
+    for entry in registry:
+        if stopped.is_set():
+            break
+        try:
+            _draw(registry, entry, nobody, scripts, stopped)
+        except (StopException, RerunException):
+            continue
+        except Exception:
+            _log.debug("page %s could not be prepared", entry.url_path, exc_info=True)
+            continue
+        finally:
+            _forget_files()
+            add_script_run_ctx(threading.current_thread(), None)
+        done.append(entry.url_path)
+    return done
+
+
+def _nobody() -> Person | None:
+    """For whom pages are drawn: with a sign-in, for a viewer; None where the gate would let nobody in."""
+    if _people.sign_in_settings():
+        return Person("nobody", None, VIEWER, "local")
+    return Person("nobody", None, ADMIN, "local") if _people.look_up_person() else None
+
+
+def _draw(
+    registry: Sequence[PageEntry], entry: PageEntry, nobody: Person, scripts: ScriptCache, stopped: threading.Event
+) -> None:
+    manager = PagesManager(str(_SHELL), scripts)
+    chosen = calc_hash(entry.url_path)
+    manager.set_script_intent(chosen, "")
+    context = ScriptRunContext(
+        session_id=_SESSION,
+        _enqueue=_stand_back(stopped),
+        query_string="",
+        session_state=SafeSessionState(SessionState(), lambda: None),
+        uploaded_file_mgr=MemoryUploadedFileManager("/warming"),
+        main_script_path=str(_SHELL),
+        user_info={},
+        fragment_storage=MemoryFragmentStorage(),
+        pages_manager=manager,
+    )
+    add_script_run_ctx(threading.current_thread(), context)
+    context.reset(page_script_hash=chosen)
+    _application.draw(registry, nobody)
+
+
+def _stand_back(stopped: threading.Event) -> Callable[[ForwardMsg], None]:
+    """Drops what is drawn; waits meanwhile for people's pages, and ends the page when the server does."""
+
+    def drop(_message: ForwardMsg) -> None:
+        until = time.monotonic() + STANDS_BACK_SECONDS
+        while _somebody_waits() and time.monotonic() < until:
+            stopped.wait(0.01)
+        if stopped.is_set():
+            raise StopException
+
+    return drop
+
+
+def _somebody_waits() -> bool:
+    return any(thread.name == _PEOPLES_THREAD for thread in threading.enumerate())
+
+
+def _forget_files() -> None:
+    """Let go of the pictures and downloads that a page has registered for nobody."""
+    if runtime.exists():
+        media = runtime.get_instance().media_file_mgr
+        media.clear_session_refs(_SESSION)
+        media.remove_orphaned_files()
+
+
+class Warming:
+    """A thread that warms all pages whenever there is another snapshot or another rule than it has warmed."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="percall-warming", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End at the next element; returns at once."""
+        self._stopped.set()
+
+    def _watch(self) -> None:
+        warmed: object = None
+        while not self._stopped.is_set():
+            try:
+                now = _data.newest()
+                if now is not None and now != warmed:
+                    warmed = now
+                    warm_pages(stopped=self._stopped)
+            except PercallError as error:
+                # The pages say the same to whoever opens one.
+                _log.debug("nothing could be prepared: %s", error)
+            self._stopped.wait(LOOKS_EVERY_SECONDS)

@@ -1,0 +1,113 @@
+"""Pages are drawn for nobody before anybody asks: then no page has a question left, nothing was changed, and no answer knows who asks."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from pathlib import Path
+from types import CodeType
+
+import pytest
+from streamlit import config
+
+from pages import _data, _warming
+from pages._registry import REGISTRY
+from tests.pages import small_store
+from tests.pages.product import open_product
+
+ABOUT_PEOPLE = {"st", "streamlit", "session_state", "may", "require", "current_person", "look_up_person", "user"}
+"""Names by which code finds out who is asking."""
+
+
+def _warm() -> list[str]:
+    """Warm in a thread of its own, as the server does."""
+    done: list[str] = []
+    thread = threading.Thread(target=lambda: done.extend(_warming.warm_pages()))
+    thread.start()
+    thread.join(120)
+    assert not thread.is_alive()
+    return done
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_after_warming_no_page_has_a_question_left(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _files(small)
+    assert _warm() == [entry.url_path for entry in REGISTRY]
+    assert _files(small) == before
+    known = _data.known_questions()
+    assert known
+    _check_that_nobody_is_in(known)
+    app = open_product(monkeypatch, small, "inform/features.py")
+    for entry in REGISTRY:
+        app.switch_page(f"{entry.script.parent.name}/{entry.script.name}").run()
+        assert sorted(_data.known_questions() - known) == [], entry.url_path
+    # Control: what was not warmed does show.
+    open_product(monkeypatch, small, "inform/features.py", by="Month")
+    assert _data.known_questions() - known
+
+
+def _check_that_nobody_is_in(known: set[tuple[str, str]]) -> None:
+    """No function whose answers are kept, and so shared, can find out who asks."""
+    for name in sorted({function for function, _ in known}):
+        module_name, _, function = name.partition(":")
+        module = importlib.import_module(module_name)
+        if module_name.split(".")[0] == "pages":
+            assert not _names(getattr(module, function).__code__) & ABOUT_PEOPLE, name
+        else:
+            assert not {"st", "streamlit"} & set(vars(module)), name
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = [part for part in code.co_consts if isinstance(part, CodeType)]
+    return set(code.co_names).union(*(_names(part) for part in inner))
+
+
+def test_where_the_gate_lets_nobody_in_nothing_is_worked_out() -> None:
+    config.set_option("server.address", "0.0.0.0")
+    assert _warm() == []
+    assert not _data.known_questions()
+
+
+def test_an_empty_store_has_nothing_to_warm_and_fails_nowhere(
+    empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(_data.STORE_VARIABLE, str(empty_store))
+    assert _warm() == [entry.url_path for entry in REGISTRY]
+    assert not empty_store.exists()
+
+
+def test_a_new_snapshot_is_warmed_without_anybody_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tmp_path / "store"
+    small_store.build(store, months=("2026-05",))
+    monkeypatch.setenv(_data.STORE_VARIABLE, str(store))
+    monkeypatch.setattr(_warming, "LOOKS_EVERY_SECONDS", 0.05)
+    warming = _warming.Warming()
+    warming.start()
+    try:
+        _wait_for_snapshot("snapshot-000001")
+        small_store.build(store, months=("2026-04", "2026-05"))
+        _wait_for_snapshot("snapshot-000002")
+    finally:
+        warming.stop()
+
+
+def _wait_for_snapshot(snapshot_id: str) -> None:
+    deadline = time.monotonic() + 60
+    while not _data.knows_answers_of(snapshot_id):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_who_comes_during_the_warming_is_served(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = threading.Event()
+    thread = threading.Thread(target=_warming.warm_pages, kwargs={"stopped": stopped})
+    thread.start()
+    app = open_product(monkeypatch, small, "inform/overview.py")
+    assert app.main.markdown
+    stopped.set()
+    thread.join(60)
+    assert not thread.is_alive()
