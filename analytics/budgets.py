@@ -164,12 +164,13 @@ def _status(warehouse: Warehouse, budget: Budget, day: date, basis: str) -> Row:
             f'reporting_currency = "{found.currency}"'
         )
     spent = found.spent if found.spent is not None else Decimal(0)
+    remaining = budget.amount - spent if found.spent is not None else None
     spent_share = share(spent, budget.amount)
     reached = max((threshold for threshold in THRESHOLDS if spent * 100 >= threshold * budget.amount), default=0)
     breach = _breach(spent, found, budget.amount)
     return {
         "budget": budget.name, "scope": budget.scope, "month": found.month, "amount": budget.amount, "spent": found.spent,
-        "spent_share": spent_share if found.spent is not None else None, "remaining": budget.amount - spent, "reached": reached,
+        "spent_share": spent_share if found.spent is not None else None, "remaining": remaining, "reached": reached,
         "through": found.through, "days_left": found.days_left, "forecast": found.amount, "forecast_low": found.low,
         "forecast_high": found.high, "forecast_share": share(found.amount, budget.amount), "breach": breach, "backtest_error": found.error,
         "backtests": found.tests, "state": _words(breach, reached, spent, found, budget.amount, reporting), "currency": reporting,

@@ -160,7 +160,9 @@ def _budgets(warehouse: Warehouse, settings: AlertSettings, told: Mapping[str, T
 
 
 def _budget(settings: AlertSettings, row: Mapping[Any, Any], subject: str, event: str, title: str) -> Alert:
-    lines = [f"{_money(row, 'spent')} until {row['through']:%-d %B}, {row['days_left']} days of the month are left."]
+    month = f"{row['month']:%B}"
+    complete = f"complete until {row['through']:%-d %B}" if row["through"] else f"no day of {month} is complete yet"
+    lines = [f"{_money(row, 'spent')} is known so far, {complete}; {row['days_left']} days of it are left."]
     if row["forecast"] is not None:
         span = ""
         if row["forecast_low"] is not None and row["forecast_high"] is not None:

@@ -178,6 +178,7 @@ def test_where_budgets_stand() -> None:
         1.26,
     )
     assert (rows["none"]["spent"], rows["none"]["spent_share"], rows["none"]["state"]) == (None, None, "no cost known")
+    assert rows["none"]["remaining"] is None
     assert rows["wide"]["forecast_share"] == pytest.approx(250 / 600)
 
 

@@ -166,6 +166,18 @@ def test_budgets_are_told_at_each_mark_and_on_a_forecast_that_exceeds_them(tmp_p
     assert all("ann" in "".join(alert.lines) for alert in told if alert.topic == "budgets")
 
 
+def test_a_budget_is_told_on_a_first_day_that_is_not_complete(tmp_path: Path) -> None:
+    store, config = tmp_path / "store", tmp_path / "percall.toml"
+    # The source completes a day so late that of June no day is complete, as on the first of every month with a bill that lags.
+    lag = (datetime.now(UTC).replace(tzinfo=None) - datetime(2026, 6, 1)).days + 1
+    config.write_text(f'[[budget]]\nname = "All"\namount = 15\n[percall]\nusual_lag_days = {{ calls = {lag} }}\n')
+    _load(store, _calls(days=32))
+    told = tell(open_current(store, read_configuration(config)), _settings(), Outbox(store), lambda: NOON)
+    (alert,) = (alert for alert in told if alert.topic == "budgets")
+    assert (alert.amount, alert.event) == ("10.000000000000", "50")
+    assert alert.lines[0] == "$10.00 is known so far, no day of June is complete yet; 30 days of it are left."
+
+
 def test_a_source_that_fails_is_told_and_when_it_works_again(spiked: Path) -> None:
     settings, outbox, records = (
         _settings(channel=[{**WEBHOOK, "about": ["sources"]}]),
