@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from analytics import formatting
+from analytics.anomalies import BOTH
 from analytics.anomalies_episodes import Episode, episodes
 from analytics.anomalies_explanation import explain_episode
 from analytics.anomalies_states import DAYS as LOOK_BACK
@@ -26,6 +27,8 @@ from warehouse.reader import Warehouse
 
 MOST_EXPLAINED = 3
 MOST_ROWS = 8
+WORTH_SAYING = Decimal(5)
+"""Less than this excess by the 20 % rule alone is no minute of a meeting, in the currency of the costs."""
 UNTAGGED_WORTH_IT = 0.05
 """Less untagged cost than this part of the whole is left alone, unless it grows."""
 LOST_COVERAGE = 0.01
@@ -37,7 +40,8 @@ def anomalies(warehouse: Warehouse, week: Week, today: date) -> Section:
     span = warehouse.span() or (days.now.start, days.now.end)
     # Four weeks: what began before the week and is still open belongs to the meeting too, as alerts look as far back.
     period = Filters(max(span[0], days.now.end - timedelta(days=LOOK_BACK - 1)), days.now.end)
-    found = flags(episodes(warehouse, period), warehouse.state, today)
+    both = flags(episodes(warehouse, period, BOTH), warehouse.state, today)
+    found = [flag for flag in both if not flag.episode.rule]
     waiting = [flag for flag in found if flag.status == "open"]
     dearer = [flag for flag in waiting if flag.episode.direction == "up"]
     how = (
@@ -46,6 +50,7 @@ def anomalies(warehouse: Warehouse, week: Week, today: date) -> Section:
     )
     others = len(found) - len(waiting)
     more = [f"{others} more {'is' if others == 1 else 'are'} acknowledged, snoozed or expected."] if others else []
+    more += _by_the_rule(both, days.now)
     if not waiting:
         sentence = (
             "No anomaly is open"
@@ -65,6 +70,40 @@ def anomalies(warehouse: Warehouse, week: Week, today: date) -> Section:
         "anomalies", "Anomalies", _anomalies_sentence(dearer, waiting, currency), how, "anomalies", "look" if dearer else "fine",
         points=(*points, *more), table=drawn, left_out=left_out, currency=currency,
     )  # fmt: skip
+
+
+def _by_the_rule(both: Sequence[Flag], week: Filters) -> list[str]:
+    """What the 20 % rule alone flagged in the week, the largest first: people may have been alerted to it."""
+    events = [flag.episode for flag in both if not flag.episode.rule]
+    known = {
+        (series, event.direction, day)
+        for event in events
+        for series in (event.series, event.told_by.series, *event.also)
+        for day in event.days
+    }
+    alone = [
+        flag.episode.told_by
+        for flag in both
+        if flag.episode.rule
+        and flag.status == "open"
+        and flag.episode.direction == "up"
+        and flag.episode.told_by.excess >= WORTH_SAYING
+        and any(week.start <= day <= week.end for day in flag.episode.days)
+        and not any(
+            (series, "up", day) in known
+            for series in (flag.episode.series, flag.episode.told_by.series)
+            for day in flag.episode.days
+        )
+    ]
+    if not alone:
+        return []
+    alone.sort(key=lambda event: (-event.excess, event.series))
+    said = []
+    for event in alone[:MOST_EXPLAINED]:
+        amount = formatting.money(event.excess, event.currency or "USD", plus=True)
+        said.append(f"{series_name(event.series)} {amount} from {event.first_day.day} {event.first_day:%B}")
+    rest = f" and {len(alone) - MOST_EXPLAINED} more" if len(alone) > MOST_EXPLAINED else ""
+    return [f"The 20 % rule alone also flags {', '.join(said)}{rest}: within what these weekdays usually vary."]
 
 
 def _anomaly(flag: Flag, week: Filters) -> dict[str, object]:

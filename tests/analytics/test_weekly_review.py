@@ -37,6 +37,7 @@ from analytics.weekly_review_share import review_answer
 from analytics.weekly_review_text import SLACK_BLOCKS, markdown, slack_blocks, sparkline
 from analytics.weekly_review_week import days_of, default_week, read_week, week_of, weeks_with_data
 from tests.analytics.review_store import DAYS, build
+from tests.operations.command import percall
 from warehouse.configuration import Configuration
 from warehouse.errors import InputError
 from warehouse.reader import Warehouse, open_current
@@ -128,8 +129,6 @@ def test_a_slow_climb_of_three_weeks_is_a_trend(tmp_path: Path) -> None:
             f"e{week},{day + timedelta(days=6)}T09:00:00Z,gpt-4o,other,10,5,100",
         ]
     (tmp_path / "calls.csv").write_text("\n".join(rows) + "\n")
-    from tests.operations.command import percall
-
     assert percall("load", tmp_path / "calls.csv", store=tmp_path / "store").code == 0
     opened = open_current(tmp_path / "store", Configuration())
     found = {row["feature"]: row["trend"] for row in _rows(review(opened, W22, TODAY), "features")}
@@ -137,6 +136,23 @@ def test_a_slow_climb_of_three_weeks_is_a_trend(tmp_path: Path) -> None:
     # A week earlier it had climbed twice only.
     found = {row["feature"]: row["trend"] for row in _rows(review(opened, W21, TODAY), "features")}
     assert found == {"search": "steady", "other": "steady"}
+
+
+def test_what_the_20_percent_rule_alone_flags_is_named_as_such(tmp_path: Path) -> None:
+    rows = ["call_id,started_at,model,feature,input_tokens,output_tokens,reported_cost"]
+    for number in range(DAYS):
+        day = date(2026, 4, 20) + timedelta(days=number)
+        rows.append(f"c{number},{day}T09:00:00Z,gpt-4o,search,10,5,{50 if day == date(2026, 5, 27) else 40}")
+    (tmp_path / "calls.csv").write_text("\n".join(rows) + "\n")
+    assert percall("load", tmp_path / "calls.csv", store=tmp_path / "store").code == 0
+    opened = open_current(tmp_path / "store", Configuration())
+    # 25 % more on one day is no anomaly where a day may vary by a few percent, but it is more than 20 %.
+    section = _section(review(opened, W22, TODAY), "anomalies")
+    assert section.mark == "fine"
+    assert section.points == (
+        "The 20 % rule alone also flags search +$10.00 from 27 May: within what these weekdays usually vary.",
+    )
+    assert _section(review(opened, W21, TODAY), "anomalies").points == ()
 
 
 def test_the_pair_that_loses_money(told: Review) -> None:
