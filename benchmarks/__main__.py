@@ -2,6 +2,7 @@
 
 python -m benchmarks                         all, 10 million calls; writes docs/benchmarks.md and removes its files
 python -m benchmarks load --calls 200000     one part: load, questions or pages; its files stay for the next part
+python -m benchmarks people                  240 people at once on the demo company's store; writes docs/benchmarks-people.md
 python -m benchmarks clean                   removes the files
 """
 
@@ -18,9 +19,10 @@ from typing import Any
 from benchmarks.generate import Dataset, generate
 from benchmarks.load import ROOT, measure_load, percall
 from benchmarks.measuring import machine, run_child
-from benchmarks.report import report
+from benchmarks.report import people_report, report
 
 PARTS = ("load", "questions", "pages")
+PEOPLE = "people"
 DEFAULT_CALLS = 10_000_000
 
 
@@ -61,17 +63,30 @@ def run_parts(parts: tuple[str, ...], folder: Path, calls: int, repeats: int) ->
     return results
 
 
+def run_people(store: Path | None, people: int, minutes: float) -> dict[str, Any]:
+    """The results of the part "people", on this store or on a demo company's made for it."""
+    from benchmarks.people import measure_people  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="percall-people-") as folder:
+        if store is None:
+            store = Path(folder) / "store"
+            percall(store, "demo")
+        facts = machine()
+        return {"machine": facts, "result": measure_people(store, Path(folder), people, minutes=minutes)}
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `python -m benchmarks`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed of Percall on synthetic calls.")
-    parser.add_argument("part", nargs="?", default="all", choices=("all", *PARTS, "clean"))
+    parser.add_argument("part", nargs="?", default="all", choices=("all", *PARTS, PEOPLE, "clean"))
     parser.add_argument("--calls", type=int, default=DEFAULT_CALLS, help="number of calls (default: 10 million)")
     parser.add_argument("--repeats", type=int, default=5, help="medians are of so many (default: 5)")
     parser.add_argument("--folder", type=Path, help="where data and store lie (default: the temporary folder)")
     parser.add_argument("--keep", action="store_true", help="keep data and store after a run of all parts")
-    parser.add_argument(
-        "--output", type=Path, default=ROOT / "docs" / "benchmarks.md", help="the page that `all` writes"
-    )
+    parser.add_argument("--output", type=Path, help="the page that `all` or `people` writes (default: in docs)")
+    parser.add_argument("--people", type=int, default=240, help="so many people at once (default: 240)")
+    parser.add_argument("--minutes", type=float, default=3.0, help="how long people act (default: 3)")
+    parser.add_argument("--store", type=Path, help="store that people look at (default: the demo company's)")
     parser.add_argument(
         "--result", type=Path, help="write the figures of one part as JSON here instead of showing them"
     )
@@ -81,9 +96,13 @@ def main(arguments: list[str] | None = None) -> None:
     folder = options.folder or Path(tempfile.gettempdir()) / "percall-benchmarks" / str(options.calls)
     if options.part == "clean":
         shutil.rmtree(folder, ignore_errors=True)
+    elif options.part == PEOPLE:
+        page = options.output or ROOT / "docs" / "benchmarks-people.md"
+        page.write_text(people_report(run_people(options.store, options.people, options.minutes)))
     elif options.part == "all":
         generate(folder, options.calls)
-        options.output.write_text(report(options.calls, run_parts(PARTS, folder, options.calls, options.repeats)))
+        page = options.output or ROOT / "docs" / "benchmarks.md"
+        page.write_text(report(options.calls, run_parts(PARTS, folder, options.calls, options.repeats)))
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
     elif options.result:

@@ -1,8 +1,11 @@
 """Many people at once: sessions that each click every few seconds, against one server, over the wire as a browser speaks.
 
-Each session opens a page of the dashboard and then acts every `interval` seconds until the time is up: mostly it moves a slider of a lever's
-page (one fragment runs), at times it goes to another page (the whole script runs). The time of an action is from sending it to the server's
-word that the script has finished. The server's memory is read from /proc before and after.
+Before the measured time one visitor has opened every page and moved every slider once. Then each session opens a page of its own and acts every
+`interval` seconds until the time is up: mostly it moves a slider of a lever's page to any of its positions (one fragment runs), at times it goes to
+another page (the whole script runs). The time of an action is from sending it to the server's word that the script has finished.
+
+The floor is the same crowd, in the same run, on a server whose only page has a slider in a fragment that changes one text: what the wire, the
+machine and Streamlit take without any of our work.
 """
 
 from __future__ import annotations
@@ -25,6 +28,18 @@ from tests.browser.server import APP, Server, running
 
 SLIDER_SHARE = 0.8
 """So many of all actions move a slider; the others go to another page."""
+
+FLOOR_APP = """import streamlit as st
+
+
+@st.fragment
+def text():
+    chosen = st.slider("Step", 0, 20, 1)
+    st.write(f"Step {chosen}")
+
+
+text()
+"""
 
 PATIENCE_SECONDS = 120.0
 FAULTS = ("exception",)
@@ -50,42 +65,86 @@ class Outcome:
     errors: list[str] = field(default_factory=list)
 
 
-def measure_people(
-    store: Path, folder: Path, people: int = 240, interval: float = 5.0, minutes: float = 2.0
-) -> dict[str, Any]:
-    """Let `people` sessions act every `interval` seconds for `minutes`, after each has opened its first page.
+@dataclass(frozen=True)
+class Usage:
+    """What the server had taken at one moment: CPU seconds since its start, resident bytes."""
 
-    Returns the number of actions, the median and 95th percentile of their seconds by kind, the errors, and the server's resident memory in
-    bytes after all have arrived and at the end.
+    cpu_seconds: float
+    resident: int
+
+
+def measure_people(
+    store: Path,
+    folder: Path,
+    people: int = 240,
+    interval: float = 5.0,
+    minutes: float = 3.0,
+    floor_minutes: float = 0.5,
+) -> dict[str, Any]:
+    """Let `people` sessions act every `interval` seconds for `minutes` on the store's dashboard, after `floor_minutes` on the floor.
+
+    Returns for "floor" and "product" each: the number of actions, the median and 95th percentile of their seconds by kind ("slider", "page"),
+    the server's CPU seconds per action, the number of errors with the first of them, and the server's resident bytes after all have arrived, half
+    way and at the end.
     """
+    floor = folder / "floor.py"
+    floor.write_text(FLOOR_APP)
+    with running(floor, store, folder) as server:
+        least = asyncio.run(_visit(server, people, interval, floor_minutes * 60, [""]))
     with running(APP, store, folder) as server:
-        pid = _process_of(server)
-        outcome, arrived, ended = asyncio.run(_visit(server, pid, people, interval, minutes * 60))
+        asyncio.run(_see_everything(server))
+        product = asyncio.run(_visit(server, people, interval, minutes * 60, _addresses()))
     return {
-        "people": people,
-        "interval_seconds": interval,
-        "minutes": minutes,
+        "people": people, "interval_seconds": interval, "minutes": minutes, "slider_share": SLIDER_SHARE, "floor": least, "product": product,
+    }  # fmt: skip
+
+
+def _addresses() -> list[str]:
+    return [entry.url_path for entry in REGISTRY]
+
+
+async def _see_everything(server: Server) -> None:
+    """One visitor opens every page and moves each of its sliders once. Raises RuntimeError for a page that fails alone already."""
+    outcome = Outcome()
+    visitor = await _connect(server, random.Random(0))
+    for page in _addresses():
+        await _open(visitor, page, outcome)
+        for slider in sorted(visitor.sliders):
+            if slider in visitor.sliders:
+                await _move(visitor, outcome, slider)
+    await visitor.socket.close()
+    if outcome.errors:
+        raise RuntimeError(f"before any crowd: {outcome.errors[0]}")
+
+
+async def _visit(server: Server, people: int, interval: float, seconds: float, pages: list[str]) -> dict[str, Any]:
+    pid = _process_of(server)
+    outcome = Outcome()
+    crowd = []
+    for number in range(people):
+        person = await _connect(server, random.Random(number))
+        await _open(person, _page_with_sliders(person, pages), outcome)
+        crowd.append(person)
+    begun, started = _usage(pid), time.monotonic()
+    acting = asyncio.gather(*(_act_until(person, interval, started + seconds, outcome, pages) for person in crowd))
+    await asyncio.sleep(seconds / 2)
+    half = _usage(pid)
+    await acting
+    ended = _usage(pid)
+    await asyncio.gather(*(person.socket.close() for person in crowd))
+    actions = sum(len(values) for values in outcome.seconds.values())
+    return {
         "actions": {kind: len(values) for kind, values in outcome.seconds.items()},
         "median": {kind: median(values) for kind, values in outcome.seconds.items() if values},
         "p95": {kind: _quantile(values, 0.95) for kind, values in outcome.seconds.items() if values},
+        "cpu_seconds_per_action": (ended.cpu_seconds - begun.cpu_seconds) / max(1, actions),
         "errors": len(outcome.errors),
         "first_errors": outcome.errors[:3],
-        "memory_bytes": {"all arrived": arrived, "at the end": ended},
+        "resident": {"begin": begun.resident, "half": half.resident, "end": ended.resident},
     }
 
 
-async def _visit(server: Server, pid: int, people: int, interval: float, seconds: float) -> tuple[Outcome, int, int]:
-    outcome = Outcome()
-    crowd = [await _arrive(server, random.Random(number), outcome) for number in range(people)]
-    arrived = _memory(pid)
-    deadline = time.monotonic() + seconds
-    await asyncio.gather(*(_act_until(person, interval, deadline, outcome) for person in crowd))
-    ended = _memory(pid)
-    await asyncio.gather(*(person.socket.close() for person in crowd))
-    return outcome, arrived, ended
-
-
-async def _arrive(server: Server, chance: random.Random, outcome: Outcome) -> Person:
+async def _connect(server: Server, chance: random.Random) -> Person:
     socket = await websockets.connect(
         f"ws://127.0.0.1:{server.port}/_stcore/stream",
         subprotocols=[websockets.Subprotocol("streamlit")],
@@ -93,12 +152,10 @@ async def _arrive(server: Server, chance: random.Random, outcome: Outcome) -> Pe
         max_size=None,
         ping_interval=None,
     )
-    person = Person(socket, chance)
-    await _open(person, _lever_page(person), outcome)
-    return person
+    return Person(socket, chance)
 
 
-async def _act_until(person: Person, interval: float, deadline: float, outcome: Outcome) -> None:
+async def _act_until(person: Person, interval: float, deadline: float, outcome: Outcome, pages: list[str]) -> None:
     # Everybody starts at another moment, as people do.
     await asyncio.sleep(person.random.uniform(0, interval))
     while time.monotonic() < deadline:
@@ -106,9 +163,9 @@ async def _act_until(person: Person, interval: float, deadline: float, outcome: 
         kind = "slider" if person.sliders and person.random.random() < SLIDER_SHARE else "page"
         try:
             if kind == "slider":
-                ended = await _move(person, outcome)
+                ended = await _move(person, outcome, person.random.choice(sorted(person.sliders)))
             else:
-                chosen = person.random.choice(REGISTRY).url_path if person.sliders else _lever_page(person)
+                chosen = person.random.choice(pages) if person.sliders else _page_with_sliders(person, pages)
                 ended = await _open(person, chosen, outcome)
             outcome.seconds[kind].append(ended - started)
         except (TimeoutError, websockets.WebSocketException) as error:
@@ -127,9 +184,9 @@ async def _open(person: Person, page: str, outcome: Outcome) -> float:
     return await _until_finished(person, outcome)
 
 
-async def _move(person: Person, outcome: Outcome) -> float:
-    """Move one slider of the page: its fragment runs. Answers with the moment at which it had finished."""
-    slider, (positions, fragment) = person.random.choice(sorted(person.sliders.items()))
+async def _move(person: Person, outcome: Outcome, slider: str) -> float:
+    """Move a slider of the page to any of its positions: its fragment runs. Answers with the moment at which it had finished."""
+    positions, fragment = person.sliders[slider]
     person.values[slider] = person.random.choice(positions)
     message = BackMsg()
     message.rerun_script.query_string = ""
@@ -182,9 +239,9 @@ def _note(person: Person, message: ForwardMsg, outcome: Outcome) -> None:
         person.values[slider.id] = slider.default[0]
 
 
-def _lever_page(person: Person) -> str:
-    levers = [entry.url_path for entry in REGISTRY if entry.script.parent.name == "optimize"]
-    return person.random.choice(levers)
+def _page_with_sliders(person: Person, pages: list[str]) -> str:
+    levers = {entry.url_path for entry in REGISTRY if entry.script.parent.name == "optimize"}
+    return person.random.choice([page for page in pages if page in levers] or pages)
 
 
 def _quantile(values: list[float], share: float) -> float:
@@ -205,9 +262,10 @@ def _process_of(server: Server) -> int:
     raise RuntimeError("the server's process cannot be found")
 
 
-def _memory(pid: int) -> int:
-    """Resident memory of a process in bytes."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("no resident memory is known")
+def _usage(pid: int) -> Usage:
+    """What a process has taken up to now."""
+    # After the command's name, which may hold spaces: state is field 3, user and system time are 14 and 15.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return Usage(ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE"))
