@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -18,27 +18,10 @@ from pages import _draw as draw
 from pages import _situation
 from pages._filters import current, describe
 from pages._lever_controls import draw_control
+from pages._lever_reasons import acts_on_calls, reasons
 from pages._names import named
 from pages._slider_chart import slider_chart
-from pages._tables import Kind
 from warehouse.errors import InputError
-
-EVIDENCE = {
-    "call_id": draw.Column("Call", width=150),
-    "started_at": draw.Column("At (UTC)", "time"),
-    "feature": draw.Column("Feature", "tag"),
-    "change": draw.Column("Change"),
-    "model": draw.Column("Model"),
-    "model_after": draw.Column("Model after"),
-    "input_tokens": draw.Column("Input", "count"),
-    "input_tokens_after": draw.Column("Input after", "count"),
-    "output_tokens": draw.Column("Output", "count"),
-    "output_tokens_after": draw.Column("Output after", "count"),
-    "cost": draw.Column("Cost", "unit_money", help="As logged"),
-    "cost_after": draw.Column("Cost after", "unit_money", help="Simulated, what the lever adds included"),
-    "saving": draw.Column("Saving", "unit_money"),
-}
-
 
 Part = Callable[[Situation, Lever, Setting], None]
 
@@ -71,6 +54,7 @@ def show(lever: str, own: Own = NOTHING) -> bool:
         st.info(draw.plain(missing), icon=":material/info:")
         return False
     _live(page, own)
+    reasons(page, own.risk)
     return True
 
 
@@ -106,17 +90,22 @@ def _live(page: LeverPage, own: Own) -> None:
         "USD per month of all calls and resources in the filters, simulated; dashed: today",
     )
     slider_chart(
-        curve, chosen=setting[main.name], today=outcome.waterfall.today, axis=page.axis, key=f"{page.key}_chart"
+        curve,
+        chosen=setting[main.name],
+        today=outcome.waterfall.today,
+        axis=page.axis,
+        slider=f"{page.key}_{main.name}",
+        key=f"{page.key}_chart",
     )
     _notes(page, situation, outcome, setting, known)
     if own.below:
         own.below(situation, outcome.lever, setting)
-    _tables(page, situation, outcome, curve, known)
+    _by_feature(page, outcome)
 
 
 def _controls(page: LeverPage, situation: Situation) -> dict[str, Any]:
     setting: dict[str, Any] = {}
-    controls = page.controls(situation)
+    controls = page.drawn(situation)
     with st.container(border=True):
         for control in controls:
             if control.main:
@@ -150,7 +139,7 @@ def _figures(
             help=f"Per month, simulated; range {outcome.range_words}; {formatting.share(outcome.saving_share)} of today's cost",
         ),
     ]
-    if _acts_on_calls(curve):
+    if acts_on_calls(curve):
         figures.append(draw.Metric(page.changed, formatting.count(round(changed)), help="In the period, not per month"))
     words = page.quality(situation, outcome.lever, setting)
     if known:
@@ -172,61 +161,8 @@ def _notes(
         st.markdown("\n".join(f"- {draw.plain(sentence)}" for sentence in sentences))
 
 
-def _tables(
-    page: LeverPage, situation: Situation, outcome: Outcome, curve: pd.DataFrame, known: tuple[float, str] | None
-) -> None:
-    filters = current()
-    period = f"{filters.start}-{filters.end}"
-    _by_feature(page, outcome, period)
-    detail = page.detail(situation, outcome.lever)
-    if detail and not detail.frame.empty:
-        draw.section(detail.title, detail.note)
-        columns = {
-            name: draw.Column(label, cast("Kind", kind), help=words)
-            for name, (label, kind, words) in detail.columns.items()
-        }
-        draw.table(
-            detail.frame,
-            columns,
-            key=f"{page.key}_detail",
-            export=detail.frame,
-            export_name=f"{page.key}-detail-{period}",
-            missing="–",
-        )
-    draw.section("Points of the curve", "USD per month, simulated; calls are those of the period")
-    columns = {
-        "value": draw.Column(page.axis),
-        "cost": draw.Column("Cost a month", "money"),
-        "saving": draw.Column("Saving", "money"),
-        "changed_calls": draw.Column(page.changed, "count"),
-        "risk": draw.Column(page.risk, "share", help="–: not known without labelled samples"),
-    }
-    acts_on_calls = _acts_on_calls(curve)
-    if not acts_on_calls:
-        del columns["changed_calls"]
-    if known and curve["risk"].isna().all():
-        # What labels say is known for the setting; along the whole slider it stands in the page's own part.
-        del columns["risk"]
-    draw.table(
-        curve,
-        columns,
-        key=f"{page.key}_curve",
-        export=curve,
-        export_name=f"{page.key}-curve-{period}",
-        missing="–",
-        rows_in_sight=8,
-    )
-    if acts_on_calls:
-        _evidence(page, outcome, period)
-
-
-def _acts_on_calls(curve: pd.DataFrame) -> bool:
-    """Whether any point changes calls; else the lever is one on resources alone."""
-    return any(changed > 0 for changed in curve["changed_calls"])
-
-
-def _by_feature(page: LeverPage, outcome: Outcome, period: str) -> None:
-    frame = outcome.by_feature()
+def _by_feature(page: LeverPage, outcome: Outcome) -> None:
+    filters, frame = current(), outcome.by_feature()
     draw.section("By feature", "Features whose cost or calls change; USD per month, simulated")
     if frame.empty:
         st.caption("No feature's calls change at this setting.")
@@ -247,32 +183,6 @@ def _by_feature(page: LeverPage, outcome: Outcome, period: str) -> None:
         columns,
         key=f"{page.key}_features",
         export=frame,
-        export_name=f"{page.key}-by-feature-{period}",
+        export_name=f"{page.key}-by-feature-{filters.start}-{filters.end}",
         missing="–",
-    )
-
-
-def _evidence(page: LeverPage, outcome: Outcome, period: str) -> None:
-    draw.section(
-        "Evidence: the calls that change most", "At most 100; cost of one call in USD, as logged and as simulated"
-    )
-    frame = outcome.evidence()
-    if frame.empty:
-        st.caption("No call changes at this setting.")
-        return
-    if (frame["change"] == "cost").all() and not any(frame["saving"].fillna(0)):
-        st.caption("Each call stays as it is: it only counts more often, or less.")
-        return
-    columns = dict(EVIDENCE)
-    for name in ("model", "input_tokens", "output_tokens"):
-        if frame[f"{name}_after"].equals(frame[name]) or (frame["change"] == "not made").all():
-            del columns[f"{name}_after"]
-    draw.table(
-        frame,
-        columns,
-        key=f"{page.key}_evidence",
-        export=frame,
-        export_name=f"{page.key}-evidence-{period}",
-        missing="–",
-        rows_in_sight=10,
     )

@@ -27,7 +27,10 @@ def test_a_lever_on_the_demo_company(script: str, demo_store: Path, monkeypatch:
     assert app.metric[0].value == "$9,200"
     assert "a month" in text.split("\n# ")[1].split("\n")[0]
     assert "What is assumed, and left out" in text
-    assert "Points of the curve" in text
+    (tables,) = (toggle for toggle in app.toggle if str(toggle.key).endswith("_tables"))
+    tables.set_value(True).run()
+    assert "#### Points of the curve" in words(app)
+    assert not app.error
 
 
 def test_the_address_keeps_a_setting(demo_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
