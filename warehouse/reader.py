@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import ibis
@@ -35,6 +35,9 @@ from warehouse.tag_rules import (
     tagged_calls,
     tagged_lines,
 )
+
+if TYPE_CHECKING:
+    from warehouse.engines.reading import EngineWarehouse
 
 DIALECT = "duckdb"
 
@@ -286,11 +289,39 @@ def _counts_as_integers(table: pa.Table) -> pa.Table:
     return table
 
 
+def current_id(path: Path, configuration: Configuration) -> str | None:
+    """Name of what `open_current` would open: the newest publication where an engine is configured and has one, else the store's snapshot.
+
+    Raises StoreError when neither can be read.
+    """
+    if configuration.engine:
+        from warehouse.engines.reading import newest_publication  # noqa: PLC0415 - engines build on this module
+
+        publication = newest_publication(configuration)
+        if publication is not None:
+            return publication.publication_id
+    return Store(path).current_id()
+
+
+def _published(path: Path, configuration: Configuration, name: str | None = None) -> EngineWarehouse | None:
+    """The newest publication, or that of a name, on the configured engine; None where there is none."""
+    if not configuration.engine:
+        return None
+    from warehouse.engines.reading import open_published  # noqa: PLC0415
+
+    return open_published(path, configuration, name)
+
+
 def open_current(path: Path, configuration: Configuration, threads: int | None = None) -> Warehouse:
     """Open the current snapshot of a store read-only, with the rules saved last; an empty warehouse when nothing was ever loaded.
 
-    Raises StoreError when the store cannot be read (see `warehouse.store`).
+    Where an engine is configured, the newest publication there is opened instead; before the first one, the store.
+
+    Raises StoreError when the store cannot be read (see `warehouse.store`) or the engine does not answer.
     """
+    published = _published(path, configuration)
+    if published is not None:
+        return published
     store = Store(path)
     for attempt in range(3):
         snapshot = store.current()
@@ -308,7 +339,12 @@ def open_snapshot(
 ) -> Warehouse:
     """Open a named snapshot (a shared link's frozen one), with the rules as of a revision (default: now).
 
+    Where an engine is configured and has this snapshot, or a publication of this name, it answers: see `warehouse.engines`.
+
     Raises StoreError when it is gone.
     """
+    published = _published(path, configuration, name)
+    if published is not None:
+        return published
     store = Store(path)
     return Warehouse(store, store.snapshot(name), configuration, threads, revision=revision)

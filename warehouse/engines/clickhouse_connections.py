@@ -1,0 +1,114 @@
+"""Two ways to a ClickHouse: its HTTP interface, and its engine inside this process (chdb)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from warehouse.engines.clickhouse import Connection, unreachable
+from warehouse.engines.settings import EngineSettings
+from warehouse.errors import StoreError
+
+_LONGEST_MESSAGE = 600
+
+
+def connect(settings: EngineSettings, engine_settings: Mapping[str, str]) -> Connection:
+    """Connect to the configured database, which is made where it is missing. Raises StoreError."""
+    if settings.url.startswith("chdb:"):
+        return InProcess(settings.url.removeprefix("chdb:"), settings.database, engine_settings)
+    return Http(settings, engine_settings)
+
+
+class Http:
+    """ClickHouse's HTTP interface. May be shared by threads."""
+
+    def __init__(self, settings: EngineSettings, engine_settings: Mapping[str, str]) -> None:
+        self._url = settings.url
+        headers = {"X-ClickHouse-User": settings.user} if settings.user else {}
+        if settings.password_env:
+            headers["X-ClickHouse-Key"] = settings.password()
+        self._client = httpx.Client(headers=headers, timeout=httpx.Timeout(600.0, connect=10.0))
+        self._parameters = dict(engine_settings)
+        if not self._has(settings.database):
+            self.command(f'CREATE DATABASE IF NOT EXISTS "{settings.database}"')
+        self._parameters["database"] = settings.database
+
+    def _has(self, database: str) -> bool:
+        # A reader may look at tables without the right to make databases.
+        return self._post(f'EXISTS DATABASE "{database}"', {"default_format": "TSV"}).strip() == b"1"
+
+    def command(self, sql: str) -> None:
+        """Run a statement."""
+        self._post(sql, {})
+
+    def arrow(self, sql: str) -> bytes:
+        """The answer as an Arrow file."""
+        return self._post(sql, {"default_format": "Arrow"})
+
+    def insert(self, table: str, select: str, structure: str, parquet: Path) -> None:
+        """Send the file as the body of an INSERT."""
+        sql = f"INSERT INTO {table} {select} FROM input('{structure}') FORMAT Parquet"
+        with parquet.open("rb") as stream:
+            self._post(iter(lambda: stream.read(1 << 20), b""), {"query": sql})
+
+    def _post(self, body: str | Iterator[bytes], parameters: Mapping[str, str]) -> bytes:
+        # Compressed answers are not asked for; an error that strikes while an answer is under way ends the connection.
+        content = body.encode() if isinstance(body, str) else body
+        everything = {**self._parameters, "wait_end_of_query": "1", **parameters}
+        try:
+            response = self._client.post(self._url, params=everything, content=content)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise unreachable(self._url, error) from error
+        if response.status_code != httpx.codes.OK:
+            raise StoreError(f"ClickHouse at {self._url} refused: {response.text.strip()[:_LONGEST_MESSAGE]}")
+        return response.content
+
+
+class InProcess:
+    """ClickHouse's engine in this process, with its data in a folder ("" keeps them in memory). One folder per process."""
+
+    _sessions: dict[str, Any] = {}  # noqa: RUF012 - one for all: the engine starts once per process
+    _settled: InProcess | None = None
+    _lock = threading.RLock()
+
+    def __init__(self, folder: str, database: str, engine_settings: Mapping[str, str]) -> None:
+        try:
+            from chdb import ChdbError, session  # noqa: PLC0415 - installed by few
+        except ImportError as error:
+            raise StoreError(
+                'chdb is not installed: `pip install chdb`, or use a ClickHouse server (url = "http://...")'
+            ) from error
+        self._error = (ChdbError, RuntimeError)
+        with self._lock:
+            if folder not in self._sessions:
+                self._sessions[folder] = session.Session(folder) if folder else session.Session()
+            self._session = self._sessions[folder]
+        self._before = [f'CREATE DATABASE IF NOT EXISTS "{database}"', f'USE "{database}"']
+        self._before += [f"SET {name} = '{value}'" for name, value in engine_settings.items()]
+
+    def _query(self, sql: str, form: str = "CSV") -> Any:
+        with self._lock:
+            try:
+                if InProcess._settled is not self:
+                    for statement in self._before:
+                        self._session.query(statement)
+                    InProcess._settled = self
+                return self._session.query(sql, form)
+            except self._error as error:
+                raise StoreError(f"ClickHouse refused: {str(error)[:_LONGEST_MESSAGE]}") from error
+
+    def command(self, sql: str) -> None:
+        """Run a statement."""
+        self._query(sql)
+
+    def arrow(self, sql: str) -> bytes:
+        """The answer as an Arrow file."""
+        return bytes(self._query(sql, "Arrow").bytes())
+
+    def insert(self, table: str, select: str, structure: str, parquet: Path) -> None:
+        """Let the engine read the file."""
+        self._query(f"INSERT INTO {table} {select} FROM file('{parquet}', Parquet, '{structure}')")

@@ -1,0 +1,200 @@
+"""Spark as an engine: a standalone cluster, Spark Connect (Databricks, EMR, Dataproc) or this machine.
+
+    <location>/<table>/<part>/part.parquet
+    <location>/publications/<publication>.json
+    <location>/current                          name of the newest publication: replacing it is the atomic step
+
+The publisher writes Parquet itself, without Spark; readers look at the files of one publication. `location` is a folder of a file system that every
+worker mounts, or an address that pyarrow and Spark both know (s3://, gs://, hdfs://).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from warehouse.engines.engine import Publication
+from warehouse.engines.settings import EngineSettings
+from warehouse.engines.spark_dialect import COMPILER, compiled
+from warehouse.errors import StoreError
+
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.timestampType": "TIMESTAMP_NTZ",
+    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}
+"""Times are UTC without a zone, and products of decimals keep their digits."""
+
+STARTED_WITH = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
+_LONGEST_MESSAGE = 600
+_ANNOUNCED = "publications"
+
+
+class Spark:
+    """The published tables on Spark. See `warehouse.engines.engine.Engine` for what each method does. Publishing needs no session."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        location = settings.location if "://" in settings.location else str(Path(settings.location).resolve())
+        self._address = location.rstrip("/")
+        try:
+            self._files, self._root = (
+                fs.FileSystem.from_uri(location) if "://" in location else (fs.LocalFileSystem(), self._address)
+            )
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"the folder {settings.location} of [engine] cannot be opened: {error}") from error
+        self._session: Any = None
+        self._opened: set[str] = set()
+        self._lock = threading.RLock()
+
+    def sql(self, operation: Any) -> str:
+        """SQL of an Ibis operation."""
+        return compiled(operation)
+
+    def arrow(self, sql: str) -> pa.Table:
+        """The answer of a question."""
+        return self._ask(lambda session: session.sql(sql).toArrow())
+
+    def relation(self, publication: Publication, table: str) -> str:
+        """Name of the session's view of a table."""
+        return f"{table}__{publication.publication_id}"
+
+    def open(self, publication: Publication, schemas: Mapping[str, ibis.Schema]) -> None:
+        """Make views of the publication's files in this session."""
+        with self._lock:
+            if publication.publication_id in self._opened:
+                return
+            for table, parts in publication.parts.items():
+                self._ask(
+                    lambda session, table=table, parts=parts: self._view(
+                        session, publication, table, parts, schemas[table]
+                    )
+                )
+            self._opened.add(publication.publication_id)
+
+    def _view(
+        self, session: Any, publication: Publication, table: str, parts: tuple[str, ...], schema: ibis.Schema
+    ) -> None:
+        if parts:
+            frame = session.read.parquet(*(f"{self._address_for_spark}/{table}/{part}" for part in parts))
+        else:
+            nulls = ", ".join(
+                f"CAST(NULL AS {COMPILER.type_mapper.to_string(dtype)}) AS `{name}`" for name, dtype in schema.items()
+            )
+            frame = session.sql(f"SELECT {nulls} WHERE false")
+        frame.createOrReplaceTempView(self.relation(publication, table))
+
+    @property
+    def _address_for_spark(self) -> str:
+        return self._address.replace("s3://", "s3a://", 1)
+
+    def keep(self, publication: Publication, name: str, sql: str) -> str:
+        """Keep an answer in the executors' memory, for this session."""
+        kept = self.relation(publication, f"{name}_{hashlib.sha256(sql.encode()).hexdigest()[:10]}")
+        self._ask(lambda session: session.sql(sql).cache().createOrReplaceTempView(kept))
+        return kept
+
+    def publications(self) -> list[Publication]:
+        """What is announced, the newest first."""
+        newest = self._read(f"{self._root}/current")
+        if newest is None:
+            return []
+        found = [self._read(info.path) for info in self._listed(_ANNOUNCED)]
+        known = [Publication.from_json(text) for text in found if text]
+        known.sort(key=lambda one: (one.publication_id == newest.strip(), one.number), reverse=True)
+        return known if known and known[0].publication_id == newest.strip() else []
+
+    def write_part(self, table: str, part: str, schema: ibis.Schema, parquet: Path) -> None:  # noqa: ARG002
+        """Copy one part's file to its place. A rest of an interrupted attempt is replaced."""
+        folder = f"{self._root}/{table}/{part}"
+        try:
+            self._files.create_dir(folder, recursive=True)
+            fs.copy_files(
+                str(parquet),
+                f"{folder}/part.parquet",
+                source_filesystem=fs.LocalFileSystem(),
+                destination_filesystem=self._files,
+            )
+            pq.read_metadata(f"{folder}/part.parquet", filesystem=self._files)
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"{folder} cannot be written: {error}") from error
+
+    def announce(self, publication: Publication, schemas: Mapping[str, ibis.Schema]) -> None:  # noqa: ARG002
+        """Write what belongs to the publication, then replace the pointer in one step."""
+        self._write(f"{self._root}/{_ANNOUNCED}/{publication.publication_id}.json", publication.to_json())
+        self._write(f"{self._root}/current", publication.publication_id)
+
+    def remove_all_but(self, publications: Iterable[Publication]) -> None:
+        """Remove other publications and the parts that no remaining one names."""
+        kept = list(publications)
+        ids = {one.publication_id for one in kept}
+        for info in self._listed(_ANNOUNCED):
+            if info.base_name.removesuffix(".json") not in ids:
+                self._files.delete_file(info.path)
+        for table in next(iter(kept)).parts:
+            named = {part for one in kept for part in one.parts.get(table, ())}
+            for info in self._listed(table):
+                if info.base_name not in named:
+                    self._files.delete_dir(info.path)
+
+    def _listed(self, folder: str) -> list[Any]:
+        return list(self._files.get_file_info(fs.FileSelector(f"{self._root}/{folder}", allow_not_found=True)))
+
+    def _read(self, path: str) -> str | None:
+        try:
+            with self._files.open_input_stream(path) as stream:
+                return bytes(stream.read()).decode()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error}") from error
+
+    def _write(self, path: str, text: str) -> None:
+        # An object store shows a new object whole or not at all; a folder needs the rename.
+        local = isinstance(self._files, fs.LocalFileSystem)
+        target = f"{path}.new" if local else path
+        try:
+            self._files.create_dir(path.rpartition("/")[0], recursive=True)
+            with self._files.open_output_stream(target) as stream:
+                stream.write(text.encode())
+            if local:
+                Path(target).replace(path)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error}") from error
+
+    def _ask(self, question: Any) -> Any:
+        try:
+            from pyspark.errors import PySparkException  # noqa: PLC0415 - installed by few
+            from pyspark.sql import SparkSession  # noqa: PLC0415
+        except ImportError as error:
+            raise StoreError(
+                "pyspark is not installed: `pip install pyspark` (and Java 17, unless url is sc://...)"
+            ) from error
+        try:
+            with self._lock:
+                if self._session is None:
+                    self._session = self._start(SparkSession.builder)
+            return question(self._session)
+        except PySparkException as error:
+            raise StoreError(f"Spark at {self._settings.url} refused: {str(error)[:_LONGEST_MESSAGE]}") from error
+
+    def _start(self, builder: Any) -> Any:
+        url = self._settings.url
+        if url.startswith("sc://"):
+            builder = builder.remote(url)
+            wanted: dict[str, str] = {}
+        else:
+            builder = builder.master(url).appName("Percall")
+            wanted = STARTED_WITH
+        for name, value in (wanted | SETTINGS | dict(self._settings.options)).items():
+            builder = builder.config(name, value)
+        return builder.getOrCreate()
