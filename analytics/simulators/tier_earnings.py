@@ -14,7 +14,7 @@ import pandas as pd
 
 from analytics.ratios import per_unit
 from analytics.simulators.lever import checked
-from analytics.simulators.tier_switch import repriced_tier
+from analytics.simulators.tier_switch import repriced_tier, repricer
 from warehouse.errors import InputError
 
 STAKE_COLUMNS = (
@@ -87,10 +87,11 @@ def price_curve(
     """
     checked(leaving_per_tenth, "the share of the users that leave for every 10% of the price", 0, 1)
     by = Decimal(repr(float(scale)))
+    reprice = repricer(margins, feature, user_tier)
     rows = []
     for change in changes:
         leaving = min(1.0, max(0.0, change) * 10 * leaving_per_tenth)
-        found = repriced_tier(margins, feature, user_tier, price_change=change, leaving=leaving)
+        found = reprice(change, leaving)
         if found.revenue is None or not found.revenue:
             raise InputError(
                 f"{feature} earns nothing that is tracked for {user_tier or 'its users'}: there is no price to change"

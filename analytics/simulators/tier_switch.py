@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
@@ -132,14 +133,23 @@ def repriced_tier(
 
     price_change: 0.1 is 10 % more. Nothing changes at 0 and 0. Raises InputError for a pair without cost and for settings out of range.
     """
-    checked(price_change, "the change of the price", -1, 100)
-    checked(leaving, "the share of the users that leave", 0, 1)
+    return repricer(margins, feature, user_tier)(price_change, leaving)
+
+
+def repricer(margins: pd.DataFrame, feature: str, user_tier: str | None) -> Callable[[float, float], TierResult]:
+    """`repriced_tier` of one pair for many (price_change, leaving), its rows looked up once. Raises InputError as that does."""
     rows = _rows(margins, feature, user_tier)
     today = _today(rows)
-    stay, factor = 1 - Decimal(repr(float(leaving))), 1 + Decimal(repr(float(price_change)))
     shared = sum((Decimal(each or 0) for each in rows["shared_by_calls"]), Decimal(0))
-    revenue = None if today.revenue is None else today.revenue * factor * stay
-    return TierResult(today.cost, today.revenue, shared + (today.cost - shared) * stay, revenue, today.currency)
+
+    def at(price_change: float, leaving: float) -> TierResult:
+        checked(price_change, "the change of the price", -1, 100)
+        checked(leaving, "the share of the users that leave", 0, 1)
+        stay, factor = 1 - Decimal(repr(float(leaving))), 1 + Decimal(repr(float(price_change)))
+        revenue = None if today.revenue is None else today.revenue * factor * stay
+        return TierResult(today.cost, today.revenue, shared + (today.cost - shared) * stay, revenue, today.currency)
+
+    return at
 
 
 def _rows(margins: pd.DataFrame, feature: str, user_tier: str | None) -> pd.DataFrame:
