@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from operations.engine_command import follow
 from operations.terminal import progress_bar, say
 
 
@@ -53,6 +54,7 @@ def load(
     mode = "replace" if replace else "add" if add else "ask"
     with progress_bar("load") as progress:
         reports = load_paths(Store(settings.store), settings.configuration, paths, kind, mode, progress)
+    follow(settings)
     refused = False
     for line in report_lines([report for report in reports if report.status != NOTE]):
         sys.stdout.write(json.dumps(line) + "\n")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from operations.engine_command import follow
 from operations.terminal import printable, progress_bar, say
 
 if TYPE_CHECKING:
@@ -238,6 +239,8 @@ def _once(
         return True
     for outcome in outcomes:
         say(_sentence(outcome))
+    if any(outcome.rows_kept for outcome in outcomes):
+        follow(settings)
     left = [source.name for source in chosen[len(outcomes) :]]
     if left:
         say(f"stopped before {', '.join(left)}")

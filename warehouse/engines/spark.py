@@ -46,10 +46,11 @@ class Spark:
         self._settings = settings
         location = settings.location if "://" in settings.location else str(Path(settings.location).resolve())
         self._address = location.rstrip("/")
+        self._files: fs.FileSystem = fs.LocalFileSystem()
+        self._root: str = self._address
         try:
-            self._files, self._root = (
-                fs.FileSystem.from_uri(location) if "://" in location else (fs.LocalFileSystem(), self._address)
-            )
+            if "://" in location:
+                self._files, self._root = fs.FileSystem.from_uri(location)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"the folder {settings.location} of [engine] cannot be opened: {error}") from error
         self._session: Any = None
