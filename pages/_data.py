@@ -24,9 +24,8 @@ from analytics.allocation_rules import KIND as ALLOCATION_RULE
 from analytics.ledger import ledger
 from pages._answers import Copied, Shelf, copied
 from warehouse.configuration import DEFAULT_STORE, Configuration, read_configuration
-from warehouse.reader import Warehouse, open_snapshot
+from warehouse.reader import Warehouse, current_id, open_snapshot
 from warehouse.state import State
-from warehouse.store import Store
 from warehouse.tag_rules import KIND as VIRTUAL_TAG
 
 STORE_VARIABLE = "PERCALL_STORE"
@@ -66,7 +65,7 @@ def look_up_snapshot() -> str | None:
     """
     # Resolved once: every further question would ask the file system again.
     store = store_path()
-    snapshot_id = Store(store).current_id()
+    snapshot_id = current_id(store, configuration())
     st.session_state[_STORE] = str(store)
     st.session_state[_SNAPSHOT] = snapshot_id
     st.session_state[_REVISION] = _rules_revision(store)
@@ -107,7 +106,7 @@ def _dimension_values(open_warehouse: Warehouse, name: str) -> list[str]:
 def warm() -> None:
     """Open the current snapshot and work out its ledger before the first session asks for them. Raises StoreError."""
     store = store_path()
-    snapshot_id = Store(store).current_id()
+    snapshot_id = current_id(store, configuration())
     if snapshot_id is not None:
         ledger(_open(str(store), snapshot_id, _rules_revision(store)))
 
@@ -118,7 +117,7 @@ def newest() -> tuple[str, int] | None:
     Raises StoreError when the store cannot be read.
     """
     store = store_path()
-    snapshot_id = Store(store).current_id()
+    snapshot_id = current_id(store, configuration())
     return None if snapshot_id is None else (snapshot_id, _rules_revision(store))
 
 
