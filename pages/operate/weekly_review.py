@@ -118,8 +118,9 @@ def page() -> None:
         st.caption(draw.plain("   ".join(f"{MARK_SIGNS[one.mark]} {one.title}" for one in review.sections)))
     with tools:
         files(review)
-        period = Filters(days.now.start, days.now.end)
-        _share.offer("review", lambda opened, about: report(opened, "review", about), "Share", period)
+        if may(ANALYST):
+            period = Filters(days.now.start, days.now.end)
+            _share.offer("review", lambda opened, about: report(opened, "review", about), "Share", period)
 
 
 page()

@@ -6,12 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from analytics.weekly_review import TITLES
 from analytics.weekly_review_notes import actions, actions_of, add_action, notes_of
 from analytics.weekly_review_week import read_week
-from tests.pages.product import open_product, words
+from pages import _data
+from tests.pages.product import SHELL, open_product, words
 from tests.pages.small_store import DAILY
+from tests.pages.test_people import PEOPLE, signed_in
 from warehouse.state import State
 
 PAGE = "operate/weekly_review.py"
@@ -95,3 +98,25 @@ def test_an_open_action_marks_its_section_as_in_hand(store: Path, monkeypatch: p
     add_action(State(store), W21, "Tag it", about="untagged", author="Ann")
     after = words(open_product(monkeypatch, store, PAGE))
     assert "Cost without tags :blue-badge[◐ in hand]" in after
+
+
+@pytest.mark.parametrize(
+    ("email", "writes"), [("ben@example.com", True), ("cem@example.com", False)], ids=["analyst", "viewer"]
+)
+def test_who_may_only_look_has_nothing_to_write_with(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, email: str, writes: bool
+) -> None:
+    (tmp_path / "percall.toml").write_text(PEOPLE)
+    monkeypatch.setenv(_data.STORE_VARIABLE, str(store))
+    monkeypatch.setenv(_data.CONFIG_VARIABLE, str(tmp_path / "percall.toml"))
+    add_action(State(store), W21, "Tag it", author="Ann")
+    app = signed_in(AppTest.from_file(str(SHELL), default_timeout=60), email)
+    # A session without a browser has no address to note in the audit log.
+    app.session_state["_sign_in_noted"] = True
+    app.run()
+    app.switch_page(PAGE).run()
+    assert "Tag it" in words(app)
+    labels = {button.label for button in app.button}
+    assert ({"Keep it", "Save"} <= labels) == writes
+    assert bool(labels & {"Keep it", "Save"}) == writes
+    assert bool(app.get("download_button")) == writes
