@@ -29,7 +29,7 @@ def alert(
     retry: Annotated[bool, typer.Option("--retry", help="Try messages again that were given up.")] = False,
     format_: Annotated[str, typer.Option("--format", help="text, json or slack.")] = "text",
 ) -> None:
-    """Send new alerts to the channels of the section [alerts] in percall.toml: anomalies, budgets, sources, plans.
+    """Send new alerts to the channels that percall.toml names: anomalies, budgets, sources, plans.
 
     Exit codes: 0 nothing new, 1 something was alerted (or would be, with --dry-run), 2 bad settings, or a channel that could not be reached.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _engine = typer.Typer(
     name="engine",
-    help="The engine beyond this machine ([engine] of percall.toml): publish the data there, say what is there.",
+    help="The engine beyond this machine that percall.toml names: publish the data there, say what is there.",
     no_args_is_help=True,
 )
 

@@ -31,7 +31,7 @@ def review(
     form: Annotated[str, typer.Option("--format", help="markdown, html, pdf, slack or json.")] = "markdown",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File (default: stdout).")] = None,
     send: Annotated[
-        bool, typer.Option("--send", help="Send it to the channels of [alerts] in percall.toml, once per week.")
+        bool, typer.Option("--send", help="Send it to the channels that percall.toml names, once per week.")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="With --send: also if this week was sent before.")] = False,
 ) -> None:
