@@ -42,7 +42,11 @@ text()
 """
 
 PATIENCE_SECONDS = 120.0
-FAULTS = ("exception",)
+BROKEN = "could not be computed"
+"""What a page says when it failed, rather than when it has nothing to show."""
+
+Positions = list[float] | list[str]
+"""Where a slider can stand: numbers, or the words of one that chooses among words."""
 
 
 @dataclass
@@ -53,8 +57,8 @@ class Person:
     random: random.Random
     page: str = ""
     page_hash: str = ""
-    sliders: dict[str, tuple[list[float], str]] = field(default_factory=dict)
-    values: dict[str, float] = field(default_factory=dict)
+    sliders: dict[str, tuple[Positions, str]] = field(default_factory=dict)
+    values: dict[str, float | str] = field(default_factory=dict)
 
 
 @dataclass
@@ -195,7 +199,10 @@ async def _move(person: Person, outcome: Outcome, slider: str) -> float:
     for name, value in person.values.items():
         state = message.rerun_script.widget_states.widgets.add()
         state.id = name
-        state.double_array_value.data.append(value)
+        if isinstance(value, str):
+            state.string_array_value.data.append(value)
+        else:
+            state.double_array_value.data.append(value)
     await person.socket.send(message.SerializeToString())
     return await _until_finished(person, outcome)
 
@@ -224,19 +231,27 @@ async def _until_finished(person: Person, outcome: Outcome) -> float:
 def _note(person: Person, message: ForwardMsg, outcome: Outcome) -> None:
     element = message.delta.new_element
     shown = element.WhichOneof("type")
-    if shown in FAULTS:
+    if shown == "exception":
         outcome.errors.append(f"{person.page}: {element.exception.message}")
-    if shown != "slider" or element.slider.disabled or not message.delta.fragment_id:
+    if shown == "alert" and BROKEN in element.alert.body:
+        outcome.errors.append(f"{person.page}: {element.alert.body}")
+    if (
+        shown != "slider"
+        or element.slider.disabled
+        or not message.delta.fragment_id
+        or len(element.slider.default) != 1
+    ):
         return
     slider = element.slider
+    positions: Positions
     if slider.options:
-        positions = [float(position) for position in range(len(slider.options))]
+        positions = list(slider.options)
+        person.values[slider.id] = slider.options[int(slider.default[0])]
     else:
         steps = int((slider.max - slider.min) / slider.step) if slider.step else 0
         positions = [slider.min + slider.step * step for step in range(min(steps, 50) + 1)]
-    if len(slider.default) == 1:
-        person.sliders[slider.id] = (positions, message.delta.fragment_id)
         person.values[slider.id] = slider.default[0]
+    person.sliders[slider.id] = (positions, message.delta.fragment_id)
 
 
 def _page_with_sliders(person: Person, pages: list[str]) -> str:

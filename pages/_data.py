@@ -44,6 +44,15 @@ MOST_BYTES = 256 * 2**20
 _opened: Shelf[tuple[str, str, int], Warehouse] = Shelf(OPEN_SNAPSHOTS)
 _answers: Shelf[tuple[str, str, int, str, str], Copied] = Shelf(MOST_ANSWERS, MOST_BYTES, lambda answer: answer.size)
 
+_further: list[Shelf[Any, Any]] = []
+
+
+def shelf(entries: int) -> Shelf[Any, Any]:
+    """A further shelf, for what is no answer that could be copied; `forget` empties it too."""
+    made: Shelf[Any, Any] = Shelf(entries)
+    _further.append(made)
+    return made
+
 
 def store_path() -> Path:
     """The store that this process shows: PERCALL_STORE, else data/store."""
@@ -132,9 +141,10 @@ def knows_answers_of(snapshot_id: str) -> bool:
 
 
 def forget() -> None:
-    """Drop every open snapshot and every answer: as if the process had just started."""
-    _opened.clear()
-    _answers.clear()
+    """Drop every open snapshot, every answer and all that was prepared: as if the process had just started."""
+    everything: list[Shelf[Any, Any]] = [_opened, _answers, *_further]
+    for kept in everything:
+        kept.clear()
 
 
 def forget_answers() -> None:

@@ -11,17 +11,22 @@ from analytics.simulators.build_situation import build_situation
 from analytics.simulators.situation import Situation
 from pages import _data
 from pages import _draw as draw
+from pages._answers import Shelf
 from pages._filters import current, describe
 from warehouse.errors import InputError
-from warehouse.reader import Warehouse
+
+_prepared: Shelf[tuple[str, str, int, Filters], Situation] = _data.shelf(2)
 
 
 def situation() -> Situation:
     """The situation of this session's filters. A grain changes no call, so it takes no part. Raises InputError when nothing passes the filters."""
     warehouse = _data.warehouse()
-    return _prepared(
-        str(_data.store_path()), warehouse.snapshot_id, warehouse.revision, replace(current(), grain="day"), warehouse
-    )
+    filters = replace(current(), grain="day")
+    key = (str(warehouse.store.path), warehouse.snapshot_id, warehouse.revision, filters)
+    if key in _prepared:
+        return _prepared.get(key, lambda: build_situation(warehouse, filters))
+    with st.spinner("Reading the calls of the period …"):
+        return _prepared.get(key, lambda: build_situation(warehouse, filters))
 
 
 def situation_or_reason(lead: str) -> Situation | None:
@@ -32,9 +37,3 @@ def situation_or_reason(lead: str) -> Situation | None:
         draw.headline("There is nothing to replay in this period", lead, kicker=describe(current()))
         draw.failure(error)
         return None
-
-
-@st.cache_resource(max_entries=2, show_spinner="Reading the calls of the period …")
-def _prepared(store: str, snapshot_id: str, revision: int, filters: Filters, _warehouse: Warehouse) -> Situation:  # noqa: ARG001
-    # The open snapshot is told by the other arguments, so it takes no part in the key.
-    return build_situation(_warehouse, filters)
