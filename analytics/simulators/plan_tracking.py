@@ -17,6 +17,7 @@ from analytics.frames import frame_of
 from analytics.freshness import freshness
 from analytics.simulators.adopted_plans import Plan, plans
 from analytics.simulators.build_situation import build_situation
+from analytics.simulators.plan_overlaps import overlap_note, overlapping
 from analytics.simulators.realised import Realised, measure
 from analytics.simulators.realised_cells import in_common
 from analytics.simulators.realised_period import Period, period_of
@@ -38,7 +39,8 @@ COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """A plan with its baseline and its days so far, ready to be accounted for any of these days."""
+    """A plan with its baseline and its days so far, ready to be accounted for any of these days. overlap: what to know of other plans that act on
+    the same cost on these days (None: there are none)."""
 
     plan: Plan
     base: Period
@@ -46,6 +48,7 @@ class Tracked:
     growth_of: dict[int, tuple[str, ...]]
     warehouse: Warehouse
     notes: tuple[str, ...]
+    overlap: str | None
 
     @property
     def first(self) -> date:
@@ -111,11 +114,14 @@ def track(warehouse: Warehouse, plan: Plan, as_of: date | None = None) -> Tracke
             f"The baseline is told differently now than when the plan was adopted: {difference} a month. What was planned stays; what is realised is "
             "measured by the baseline as it is now."
         )
+    overlap = overlap_note(overlapping(plan, plans(warehouse.state), last))
+    if overlap:
+        notes.insert(0, f"{overlap}.")
     tiers = {place: lever.calls.user_tier for place, lever in enumerate(levers) if isinstance(lever, SwitchOff)}
     common = in_common([each.workload for each in (before, *since)])
     return Tracked(
         plan, period_of([before], levers, common), period_of(since, levers, common), tiers, warehouse,
-        tuple(dict.fromkeys(notes)),
+        tuple(dict.fromkeys(notes)), overlap,
     )  # fmt: skip
 
 
@@ -140,7 +146,8 @@ def plans_view(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
     Grain: plan and kind of row. kind: "lever" (one row each, in order), "volume", "prices", "not explained", "total" (of all levers). Columns: plan,
     standing, owner, start, first_day, last_day and days (complete days of the period), kind, lever, title, planned_month (USD per month, as adopted),
     planned (of these days), expected (at the actual volume), realised with realised_low and realised_high (95 %), realised_month (per month of the
-    baseline's length), status, reason. Money is Decimal in USD; None where nothing is tracked. A plan without a complete day in the period has a
+    baseline's length), status, reason. Money is Decimal in USD; None where nothing is tracked. Totals of plans that act on the same cost hold
+    the same dollars, as their reason says: they do not add up. A plan without a complete day in the period has a
     total alone, with the reason; so has a withdrawn one. Filters other than the period do not apply: a plan has its own.
     """
     rows: list[dict[str, object]] = []
@@ -150,12 +157,14 @@ def plans_view(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
             rows.append({**head, **_total_row(plan, None, plan.reason or "withdrawn")})
             continue
         try:
-            account = track(warehouse, plan, filters.end).account(filters.start, filters.end)
+            tracked = track(warehouse, plan, filters.end)
+            account = tracked.account(filters.start, filters.end)
         except InputError as error:
             rows.append({**head, **_total_row(plan, None, str(error))})
             continue
         span = {"first_day": account.first, "last_day": account.last, "days": account.days}
         rows += [{**head, **span, **row} for row in account_rows(account)]
+        rows[-1]["reason"] = tracked.overlap
     return frame_of([dict.fromkeys(COLUMNS) | row for row in rows], COLUMNS)
 
 
@@ -237,15 +246,17 @@ def _summary(warehouse: Warehouse, plan: Plan, as_of: date) -> PlanSummary:
     planned = sum((each.added for each in plan.planned if each.name != "volume"), ZERO)
     try:
         tracked = track(warehouse, plan, as_of)
+        whole = tracked.account()
+        recent = tracked.account(tracked.last - timedelta(days=PACE_DAYS - 1))
     except InputError as error:
         return PlanSummary(
             plan.name, plan.owner, plan.start, None, 0, planned, None, None, None, None, "too early", (), str(error)
         )
-    whole = tracked.account()
-    recent = tracked.account(tracked.last - timedelta(days=PACE_DAYS - 1))
     pace, low, high = (_per_month(plan, amount, recent.days) for amount in (recent.realised, recent.low, recent.high))
     lagging = tuple(row.title for row in recent.levers if row.status in ("behind", "no evidence"))
     sentence = pace_sentence(plan, recent)
+    if tracked.overlap:
+        sentence = f"{sentence}; {tracked.overlap}"
     return PlanSummary(
         plan.name, plan.owner, plan.start, tracked.last, whole.days, planned, whole.realised, pace, low, high, recent.status,
         lagging, sentence,

@@ -211,7 +211,7 @@ def _resource_levers(plan: Plan, said: list[str]) -> dict[str, dict[int, float]]
     """Which levers act on what is paid beside calls, by category, and which part of the category's change is each one's."""
     found: dict[str, list[int]] = {}
     for place, lever in enumerate(plan.scenario.enabled):
-        category = _resource_of(lever)
+        category = resource_of(lever)
         if category:
             found.setdefault(category, []).append(place)
     parts: dict[str, dict[int, float]] = {}
@@ -232,7 +232,8 @@ def _resource_levers(plan: Plan, said: list[str]) -> dict[str, dict[int, float]]
     return parts
 
 
-def _resource_of(lever: Lever) -> str | None:
+def resource_of(lever: Lever) -> str | None:
+    """The cost category whose bills a lever acts on beside calls; None for levers on calls alone."""
     if isinstance(lever, GpuRightsizing | SelfHost):
         return GPU_CATEGORY
     if isinstance(lever, VectorDatabase):
@@ -241,7 +242,7 @@ def _resource_of(lever: Lever) -> str | None:
 
 
 def _is_measured(lever: Lever) -> bool:
-    return acts_on_calls(lever) or _resource_of(lever) not in (None, *CALL_CATEGORIES)
+    return acts_on_calls(lever) or resource_of(lever) not in (None, *CALL_CATEGORIES)
 
 
 def _volume_of_calls(base: Period, actual: Period, cells: pd.DataFrame) -> dict[str, float]:

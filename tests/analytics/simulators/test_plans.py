@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -14,8 +15,9 @@ from analytics.filters import Filters
 from analytics.simulators.adopted_plans import Plan, adopt, end_plan, find_plan, plan_history, plans, withdraw_plan
 from analytics.simulators.batch import Batch
 from analytics.simulators.build_situation import build_situation
-from analytics.simulators.lever import Selection
+from analytics.simulators.lever import Lever, Selection
 from analytics.simulators.output_limits import OutputLimits
+from analytics.simulators.plan_overlaps import overlapping
 from analytics.simulators.plan_tracking import account_rows, last_complete_day, plan_summaries, plans_view, track
 from analytics.simulators.saved_scenarios import (
     delete_scenario,
@@ -27,6 +29,7 @@ from analytics.simulators.saved_scenarios import (
     scenarios_frame,
 )
 from analytics.simulators.scenario import Scenario, read_scenario_file
+from analytics.simulators.vector_database import VectorDatabase
 from tests.analytics.simulators.made import call, situation_of
 from tests.operations.command import percall
 from warehouse.configuration import DATA, Configuration
@@ -262,6 +265,40 @@ def test_the_weekly_review_gets_a_sentence(planned: Warehouse) -> None:
     assert early.status == "too early"
     assert "3 complete days since 2026-04-01, too early to tell" in early.sentence
     assert plan_summaries(planned, date(2026, 3, 31)) == ()
+
+
+def test_plans_that_act_on_the_same_cost_say_so(planned: Warehouse) -> None:
+    whole = find_plan(planned.state, "March to May")
+    filters = Filters(date(2026, 4, 1), date(2026, 4, 30))
+    night, reviews = (Batch(share=1.0, calls=Selection(feature=(name,))) for name in ("night_analytics", "reviews"))
+
+    def plan(name: str, lever: Lever, start: date = date(2026, 5, 1)) -> Plan:
+        return replace(whole, name=name, scenario=Scenario(name, (lever,)), baseline=filters, start=start)
+
+    nights, mornings, own = plan("Nights", night), plan("Reviews", reviews), plan("Index", VectorDatabase())
+    every = [whole, nights, mornings, own]
+    assert overlapping(nights, every, date(2026, 5, 31)) == ("March to May",)
+    assert overlapping(own, every, date(2026, 5, 31)) == ("March to May",)
+    assert overlapping(whole, every, date(2026, 5, 31)) == ("Nights", "Reviews", "Index")
+    assert overlapping(whole, every, date(2026, 4, 30)) == ()
+    assert overlapping(nights, [replace(whole, end=date(2026, 4, 30)), mornings], date(2026, 5, 31)) == ()
+    assert overlapping(nights, [replace(whole, standing="withdrawn")], date(2026, 5, 31)) == ()
+
+
+def test_a_second_plan_is_no_second_saving(planned: Warehouse, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(planned.store.path, tmp_path / "store", symlinks=True))
+    warehouse = open_current(store, Configuration())
+    filters = Filters(date(2026, 3, 1), date(2026, 3, 31))
+    index = Scenario("Index", (VectorDatabase(),))
+    adopt(
+        warehouse.state, index, index.run(build_situation(warehouse, filters)), filters, start=date(2026, 5, 1), author="bob",
+        snapshot_id=warehouse.snapshot_id, rules_revision=warehouse.revision,
+    )  # fmt: skip
+    rows = plans_view(warehouse, Filters(date(2026, 5, 1), date(2026, 5, 31))).to_dict("records")
+    reasons = {row["plan"]: row["reason"] for row in rows if row["kind"] == "total"}
+    assert reasons["Index"].startswith("March to May runs on some of the same days and acts on the same cost")
+    assert reasons["March to May"].startswith("Index runs on")
+    assert all("do not add their savings up" in one.sentence for one in plan_summaries(warehouse, date(2026, 5, 31)))
 
 
 def test_a_selection_of_names_that_nobody_used_chooses_nothing(state: State) -> None:
