@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,7 @@ def _live(page: LeverPage, own: Own) -> None:
     setting = _controls(page, situation)
     main = page.main(situation)
     try:
-        with st.spinner("Replaying the calls …"):
+        with _waiting(page, situation, setting):
             curve = page.curve(situation, setting)
             outcome = page.outcome(situation, setting)
     except InputError as error:
@@ -101,6 +102,15 @@ def _live(page: LeverPage, own: Own) -> None:
     if own.below:
         own.below(situation, outcome.lever, setting)
     _by_feature(page, outcome)
+
+
+def _waiting(page: LeverPage, situation: Situation, setting: Setting) -> AbstractContextManager[object]:
+    """A spinner where something has to be prepared: not when the main slider alone has moved."""
+    others = {name: value for name, value in setting.items() if name != page.main(situation).name}
+    prepared = (situation.workload.stamp, others)
+    known = st.session_state.get(f"_{page.key}_prepared") == prepared
+    st.session_state[f"_{page.key}_prepared"] = prepared
+    return nullcontext() if known else st.spinner("Replaying the calls …")
 
 
 def _controls(page: LeverPage, situation: Situation) -> dict[str, Any]:
