@@ -56,7 +56,6 @@ class ClickHouse:
         from warehouse.engines.clickhouse_connections import connect  # noqa: PLC0415 - httpx is wanted by few
 
         self._connection: Connection = connect(settings, SETTINGS | dict(settings.options))
-        self._has_tables = False
 
     def sql(self, operation: Any) -> str:
         """SQL of an Ibis operation."""
@@ -91,7 +90,9 @@ class ClickHouse:
         if not self._exists(ANNOUNCED):
             return []
         rows = self.arrow(f'SELECT body FROM "{ANNOUNCED}" ORDER BY announced_at DESC').to_pylist()
-        return [Publication.from_json(row["body"]) for row in rows]
+        known = [Publication.from_json(row["body"]) for row in rows]
+        # One that was announced again, because rules were taken back, has two rows.
+        return list({one.publication_id: one for one in known}.values())
 
     def write_part(self, table: str, part: str, schema: ibis.Schema, parquet: Path) -> None:
         """Insert one part; what an interrupted attempt left of it is dropped before."""

@@ -1,0 +1,1 @@
+"""Engines beyond this machine answer as DuckDB does."""

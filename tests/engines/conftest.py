@@ -1,0 +1,111 @@
+"""The small store, and the engines that hold it: ClickHouse in this process, and a Spark cluster of a master and two workers."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.small import small_store
+from warehouse.configuration import Configuration
+from warehouse.engines.publishing import publish
+from warehouse.reader import Warehouse, open_current
+
+_MASTER = "org.apache.spark.deploy.master.Master"
+_WORKER = "org.apache.spark.deploy.worker.Worker"
+
+
+@pytest.fixture(scope="session")
+def store(demo_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the small store."""
+    return small_store(demo_store, tmp_path_factory.mktemp("engines") / "store")
+
+
+@pytest.fixture(scope="session")
+def at_home(store: Path) -> Warehouse:
+    """The small store on DuckDB."""
+    return open_current(store, Configuration(), threads=2)
+
+
+@pytest.fixture(scope="session")
+def on_clickhouse() -> Configuration:
+    """A configuration whose engine is ClickHouse in this process."""
+    if importlib.util.find_spec("chdb") is None:
+        pytest.skip("chdb is not installed")
+    return Configuration(engine={"kind": "clickhouse", "url": "chdb:"})
+
+
+@pytest.fixture(scope="session")
+def clickhouse(store: Path, on_clickhouse: Configuration) -> Warehouse:
+    """The small store on ClickHouse."""
+    publish(store, on_clickhouse)
+    return open_current(store, on_clickhouse)
+
+
+@pytest.fixture(scope="session")
+def spark(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """The small store on a Spark cluster of its own."""
+    if importlib.util.find_spec("pyspark") is None or shutil.which("java") is None:
+        pytest.skip("pyspark or Java is not installed")
+    folder = tmp_path_factory.mktemp("spark")
+    port = _free_port()
+    master = _daemon(folder, _MASTER, "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0")
+    url = f"spark://127.0.0.1:{port}"
+    _wait(port, master)
+    limits = ("--host", "127.0.0.1", "--webui-port", "0", "--cores", "1", "--memory", "1g")
+    workers = [_daemon(folder, _WORKER, *limits, "--work-dir", str(folder / f"worker{n}"), url) for n in range(2)]
+    options = {
+        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.sql.shuffle.partitions": "2", "spark.executor.memory": "1g",
+        "spark.cores.max": "2", "spark.default.parallelism": "2", "spark.sql.warehouse.dir": str(folder / "warehouse"),
+    }  # fmt: skip
+    configuration = Configuration(
+        engine={"kind": "spark", "url": url, "location": str(folder / "published"), "options": options}
+    )
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    try:
+        publish(store, configuration)
+        yield open_current(store, configuration)
+    finally:
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.getActiveSession()
+        if session is not None:
+            session.stop()
+        for process in (*workers, master):
+            process.terminate()
+        for process in (*workers, master):
+            process.wait(timeout=30)
+
+
+def _daemon(folder: Path, *command: str) -> subprocess.Popen[bytes]:
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    # By its class and not by the script that goes to the background, so that it ends with the test.
+    environment = os.environ | {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    with (folder / "daemons.log").open("ab") as log:
+        return subprocess.Popen([str(home / "bin" / "spark-class"), *command], env=environment, stdout=log, stderr=log)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert process.poll() is None, "Spark's master ended before it listened"
+        time.sleep(0.1)
+    raise AssertionError("Spark's master does not listen")

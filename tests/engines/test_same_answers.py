@@ -1,0 +1,62 @@
+"""Every view, on DuckDB and on each engine: the same frames, decimals to the last digit."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import ibis
+import pytest
+
+from analytics.filters import Filters
+from analytics.views import VIEWS
+from tests.engines.small import differences
+from warehouse.reader import Warehouse
+
+APRIL = Filters(date(2026, 4, 10), date(2026, 5, 9))
+WEEKS = Filters(
+    date(2026, 4, 1), date(2026, 4, 30), grain="week", basis="billed", where=(("provider", ("openai", "anthropic")),)
+)
+ENGINES = ("clickhouse", "spark")
+NEEDS_MONTHS = {"plans", "budgets", "fx", "rejects", "restatements"}
+"""Views that the small store leaves empty: they are asked all the same, but prove little."""
+
+
+@pytest.mark.parametrize("view", list(VIEWS))
+def test_clickhouse_answers_as_duckdb(at_home: Warehouse, clickhouse: Warehouse, view: str) -> None:
+    for filters in (APRIL, WEEKS):
+        expected = VIEWS[view].answer(at_home, filters)
+        assert differences(expected, VIEWS[view].answer(clickhouse, filters)) == []
+    assert view in NEEDS_MONTHS or len(expected)
+
+
+@pytest.mark.parametrize("view", list(VIEWS))
+def test_a_spark_cluster_answers_as_duckdb(at_home: Warehouse, spark: Warehouse, view: str) -> None:
+    expected = VIEWS[view].answer(at_home, APRIL)
+    assert differences(expected, VIEWS[view].answer(spark, APRIL)) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_pages_ask_first(engine: str, at_home: Warehouse, request: pytest.FixtureRequest) -> None:
+    there: Warehouse = request.getfixturevalue(engine)
+    assert there.span() == at_home.span()
+    assert (there.is_demo, there.is_empty, there.snapshot_id) == (True, False, at_home.snapshot_id)
+    for name in ("feature", "team", "user_tier", "model", "provider"):
+        assert there.dimension_values(name) == at_home.dimension_values(name)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_exact_quantiles_and_distinct_counts(engine: str, at_home: Warehouse, request: pytest.FixtureRequest) -> None:
+    there: Warehouse = request.getfixturevalue(engine)
+
+    def asked(warehouse: Warehouse) -> dict[str, object]:
+        calls = warehouse.table("calls")
+        return warehouse.row(
+            calls.agg(
+                users=calls.user_id.nunique(), p95=calls.latency_ms.quantile(0.95), middle=calls.output_tokens.median(),
+                blocks=calls.prefix_blocks.length().sum().cast("int64"), none=ibis.null("int64").max(),
+            )
+        )  # fmt: skip
+
+    here, answers = asked(at_home), asked(there)
+    assert answers["p95"] == pytest.approx(here["p95"], rel=1e-12)
+    assert {**answers, "p95": None} == {**here, "p95": None}
