@@ -432,3 +432,20 @@ def test_what_is_shared_is_of_the_week_and_has_no_words_of_the_meeting(own: Path
     assert "Secret" not in repr(answer)
     with pytest.raises(InputError, match="without filters"):
         review_answer(opened, Filters(W22.start, W22.end, (("feature", ("ask",)),)), 0)
+
+
+def test_a_budget_of_few_people_is_not_shared(tmp_path: Path) -> None:
+    rows = ["call_id,started_at,model,feature,user_id,input_tokens,output_tokens,reported_cost"]
+    for number in range(DAYS):
+        day = date(2026, 4, 20) + timedelta(days=number)
+        rows += [f"m{number}-{user},{day}T09:00:00Z,gpt-4o,many,u{user},10,5,1" for user in range(8)]
+        rows += [f"f{number}-{user},{day}T09:00:00Z,gpt-4o,few,u{user},10,5,1" for user in range(2)]
+    (tmp_path / "calls.csv").write_text("\n".join(rows) + "\n")
+    assert percall("load", tmp_path / "calls.csv", store=tmp_path / "store").code == 0
+    opened = open_current(tmp_path / "store", Configuration())
+    save_budget(opened.state, Budget("Of many", Decimal(100), "feature", "many"), author="Ann")
+    save_budget(opened.state, Budget("Of few", Decimal(10), "feature", "few"), author="Ann")
+    answer = review_answer(opened, Filters(W22.start, W22.end), 5)
+    (budgets,) = [table for table in answer.tables if table.name == "budgets"]
+    assert [row[0] for row in budgets.rows] == ["Of many"]
+    assert "Of few" not in repr(answer)
