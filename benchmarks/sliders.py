@@ -31,7 +31,7 @@ from warehouse.reader import open_current
 
 DEFAULT_CALLS = 10_000_000
 OTHER: dict[str, tuple[str, float]] = {
-    "model-routing": ("escalation", 1.0), "semantic-cache": ("embedding", 0.01), "prompt-cache": ("features", 0), "output-limit": ("retry", 1.0),
+    "model-routing": ("escalation", 1.0), "semantic-cache": ("embedding", 0.01), "prompt-cache": ("features", 0), "output-limit": ("retry", -1.0),
     "batch": ("features", 0), "rag": ("chunk", 16), "gpu-rightsizing": ("cold", 10.0), "self-host": ("other", 100.0), "spot": ("price", 1.0),
     "committed-use": ("discount", 1.0), "vector-database": ("queries", 1.0), "switch-off": ("tiers", 0), "volume": ("features", 0),
 }  # fmt: skip
@@ -39,9 +39,10 @@ OTHER: dict[str, tuple[str, float]] = {
 
 
 def measure_sliders(store: Path, moves: int) -> dict[str, Any]:
-    """Seconds of CPU and wall for reading the calls, and by lever: `prepare` (CPU seconds of the first sight, `prepare_wall`), `replay` (one replay of
-    the default setting, as without preparation), `move` and `move_max` (CPU ms of the whole answer at another step of the main slider), `other` (at
-    another value of another control)."""
+    """Seconds of CPU (`read`) and of the clock (`read_wall`) for reading the calls, bytes of the process, and by lever: `prepare` (CPU seconds of
+    the first sight; `prepare_wall`), `replay` (one replay of the default setting, as without preparation), `move` and `move_max` (CPU ms of the
+    whole answer at another step of the main slider), `other` (at another value of another control).
+    """
     warehouse = open_current(store, read_configuration(None))
     filters = Filters(FIRST_DAY, FIRST_DAY + timedelta(days=DAYS - 1))
     started, wall = time.process_time(), time.perf_counter()
@@ -137,19 +138,21 @@ def report(server: dict[str, Any], browser: dict[str, dict[str, Any]]) -> str:
         [
             "# Benchmarks of sliders",
             "",
-            f"Written by `python -m benchmarks.sliders`: {server['calls']:,} synthetic calls of {DAYS} days in memory, all of them replayed. Read the",
-            "ratios, not the seconds: the machine did other work at the same time.",
+            f"Written by `python -m benchmarks.sliders`: {server['calls']:,} synthetic calls of {DAYS} days in memory, all of them replayed.",
+            "Read the ratios, not the seconds: the machine did other work at the same time.",
             "",
             _table(["Machine", "Value"], [[name, value] for name, value in machine().items()]),
             "",
             "## The server's work",
             "",
-            f"Reading the calls takes {server['read']:.1f} s of CPU ({server['read_wall']:.1f} s by the clock), once per snapshot and filters; the process then holds "
-            f"{server['bytes'] / gib:.1f} GiB, {server['bytes'] / server['calls']:.0f} bytes per call, and {server['bytes_after'] / gib:.1f} GiB after every",
-            "lever was prepared. A replay is what one answer would take without preparation. Preparing is done at the first sight of a page, for all steps of",
-            "its slider; a move is the whole answer at another step: headline with range, curve, breakdown by feature, counts. Another control: one that is",
-            "a factor of prepared sums (a fee, a share, the features). Controls that change every call anew (the target model, the length of answers, the life of a",
-            "cached answer) are prepared again, as at first sight.",
+            f"Reading the calls takes {server['read']:.1f} s of CPU ({server['read_wall']:.1f} s by the clock), once per snapshot and filters;",
+            f"the process then holds {server['bytes'] / gib:.1f} GiB, {server['bytes'] / server['calls']:.0f} bytes per call, and",
+            f"{server['bytes_after'] / gib:.1f} GiB after every lever was prepared.",
+            "",
+            "A replay is what one answer would take without preparation. A lever is prepared at the first sight of its page, for all steps of its",
+            "slider. A move is the whole answer at another step: headline with range, curve, breakdown by feature, counts. Another control is one that",
+            "is a factor of prepared sums (a fee, a share, the features); a control that changes every call anew (the target model, the length of",
+            "answers, the life of a cached answer) is prepared again, as at first sight.",
             "",
             _table(
                 ["Lever", "Replay, CPU s", "Preparing, CPU s", "by the clock, s", "Move, CPU ms", "longest, ms", "Another control, ms"], rows
@@ -157,9 +160,9 @@ def report(server: dict[str, Any], browser: dict[str, dict[str, Any]]) -> str:
             "",
             "## From the slider to the painted chart",
             "",
-            "Chromium against `percall serve`, one arrow key at a time, medians and 95th percentiles. Floor: a fragment that changes one text, on an empty page,",
-            "in turns with the page. Chart: the point on the curve and the cost beside it, which follow the thumb in the browser. Answer: the new headline",
-            "with its range, from the server.",
+            "Chromium against the product's app, one arrow key at a time, medians and 95th percentiles. Floor: a fragment that changes one text, on an",
+            "empty page, in turns with the page. Chart: the point on the curve and the cost beside it, which follow the thumb in the browser. Answer:",
+            "the new headline with its range, from the server.",
             "",
             _table(
                 ["Page", "Floor, ms", "Chart, ms", "Chart p95, ms", "Chart : floor", "Chart p95 : floor", "Answer, ms", "Answer : floor"], lines
