@@ -2,7 +2,7 @@
 
 python -m benchmarks                         all, 10 million calls; writes docs/benchmarks.md and removes its files
 python -m benchmarks load --calls 200000     one part: load, questions or pages; its files stay for the next part
-python -m benchmarks people                  240 people at once on the demo company's store; writes docs/benchmarks-people.md
+python -m benchmarks people                  60 and 240 people at once on the demo company's store; writes docs/benchmarks-people.md
 python -m benchmarks clean                   removes the files
 """
 
@@ -63,8 +63,8 @@ def run_parts(parts: tuple[str, ...], folder: Path, calls: int, repeats: int) ->
     return results
 
 
-def run_people(store: Path | None, people: int, minutes: float) -> dict[str, Any]:
-    """The results of the part "people", on this store or on a demo company's made for it."""
+def run_people(store: Path | None, crowds: list[int], minutes: float) -> dict[str, Any]:
+    """The results of the part "people" for crowds of these sizes, on this store or on a demo company's made for it."""
     from benchmarks.people import measure_people  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="percall-people-") as folder:
@@ -72,7 +72,8 @@ def run_people(store: Path | None, people: int, minutes: float) -> dict[str, Any
             store = Path(folder) / "store"
             percall(store, "demo")
         facts = machine()
-        return {"machine": facts, "result": measure_people(store, Path(folder), people, minutes=minutes)}
+        results = [measure_people(store, Path(folder), people, minutes=minutes) for people in crowds]
+        return {"machine": facts, "results": results}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -84,7 +85,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, help="where data and store lie (default: the temporary folder)")
     parser.add_argument("--keep", action="store_true", help="keep data and store after a run of all parts")
     parser.add_argument("--output", type=Path, help="the page that `all` or `people` writes (default: in docs)")
-    parser.add_argument("--people", type=int, default=240, help="so many people at once (default: 240)")
+    parser.add_argument(
+        "--people", type=int, nargs="+", default=[60, 240], help="so many at once (default: 60, then 240)"
+    )
     parser.add_argument("--minutes", type=float, default=3.0, help="how long people act (default: 3)")
     parser.add_argument("--store", type=Path, help="store that people look at (default: the demo company's)")
     parser.add_argument(

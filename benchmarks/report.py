@@ -19,11 +19,11 @@ the same time, but the two sides of each ratio were measured in one run.
 
 
 def report(calls: int, parts: dict[str, Part]) -> str:
-    """The whole page from the results of the parts "load", "questions", "pages" and "people"; a part that was not run is left out."""
+    """The whole page from the results of the parts "load", "questions" and "pages"; a part that was not run is left out."""
     sections = [INTRODUCTION.format(calls=calls)]
     if parts:
         sections.append(_machine(next(iter(parts.values()))["machine"]))
-    for name, section in (("load", _load), ("questions", _questions), ("pages", _pages), ("people", _people)):
+    for name, section in (("load", _load), ("questions", _questions), ("pages", _pages)):
         if name in parts:
             sections.append(section(parts[name]))
     return "\n".join(sections)
@@ -140,12 +140,13 @@ time, but both sides of each ratio were measured in one run.
 
 
 def people_report(part: Part) -> str:
-    """The page docs/benchmarks-people.md from the results of the part "people"."""
-    return PEOPLE_INTRODUCTION + _machine(part["machine"]) + "\n" + _people(part)
+    """The page docs/benchmarks-people.md from the part "people": its `machine`, and its `results`, one for each number of people."""
+    return "\n".join(
+        [PEOPLE_INTRODUCTION + _machine(part["machine"]), *(_people(result) for result in part["results"])]
+    )
 
 
-def _people(part: Part) -> str:
-    result = part["result"]
+def _people(result: Part) -> str:
     floor, product = result["floor"], result["product"]
     rows = []
     for kind, name in (
@@ -166,6 +167,7 @@ def _people(part: Part) -> str:
     resident = product["resident"]
     growth = (resident["end"] - resident["begin"]) / max(1, actions) * 1000 / 2**20
     later = (resident["end"] - resident["half"]) / max(1, actions / 2) * 1000 / 2**20
+    wanted = result["people"] * result["minutes"] * 60 / result["interval_seconds"]
     errors = (
         "No action failed."
         if not product["errors"]
@@ -177,7 +179,15 @@ def _people(part: Part) -> str:
         "move one of them to any position; all else goes to another page. Every page and every slider had been seen once before. "
         "Time runs from sending an action to the end of its script, the sender on the same machine. "
         "Floor: the same crowd in the same run on a server whose only page is a slider in a fragment that changes one text.\n\n"
-        f"{_table(['Action', 'Actions', 'ms', 'Floor, ms', 'Ratio'], rows)}\n{errors} "
+        f"{_table(['Action', 'Actions', 'ms', 'Floor, ms', 'Ratio'], rows)}\n{errors} {_kept_up(actions, wanted)}"
         f"Memory of the server: {resident['begin'] / 2**20:,.0f} MiB when all had arrived, {resident['half'] / 2**20:,.0f} half way, "
         f"{resident['end'] / 2**20:,.0f} at the end: {growth:+.1f} MiB per 1,000 actions, {later:+.1f} in the second half.\n"
     )
+
+
+def _kept_up(actions: int, wanted: float) -> str:
+    """Whether the server did what people asked in their time; nobody acts anew before the last action is answered."""
+    share = actions / wanted
+    if share >= 0.9:
+        return ""
+    return f"The server did not keep up: people got {share:.0%} of the actions that they would have made, and waited in line for the others. "

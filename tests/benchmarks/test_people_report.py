@@ -33,7 +33,7 @@ def measured(errors: tuple[str, ...] = ()) -> dict[str, Any]:
         "resident": {"begin": 500 * MIB, "half": 530 * MIB, "end": 540 * MIB},
     }
     result = {"people": 240, "interval_seconds": 5.0, "minutes": 3.0, "slider_share": 0.8, "floor": floor, "product": product}  # fmt: skip
-    return {"machine": {"cores": "2"}, "result": result}
+    return {"machine": {"cores": "2"}, "results": [result]}
 
 
 def _rows(text: str, start: str) -> list[list[str]]:
@@ -57,6 +57,20 @@ def test_memory_is_told_per_thousand_actions_and_for_the_second_half() -> None:
     assert "No action failed." in text
 
 
+def test_a_server_that_does_not_keep_up_is_told() -> None:
+    # 240 people for 3 minutes, each every 5 seconds: 8,640 actions wanted, 2,000 made.
+    assert "people got 23% of the actions" in people_report(measured())
+
+
+def test_every_crowd_has_its_section() -> None:
+    part = measured()
+    part["results"].append({**part["results"][0], "people": 25, "minutes": 6.0})
+    text = people_report(part)
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## 240 people", "## 25 people"]
+    # 25 people for 6 minutes want 1,800 actions: 2,000 are no fewer.
+    assert text.count("did not keep up") == 1
+
+
 def test_failures_are_told() -> None:
     text = people_report(measured(("batch: TimeoutError ", "rag: TimeoutError ")))
     assert "2 failures, the first: batch: TimeoutError" in text
@@ -76,5 +90,5 @@ def test_a_few_people_are_measured_end_to_end(tmp_path: Path, monkeypatch: pytes
         assert result[side]["cpu_seconds_per_action"] > 0
         assert result[side]["resident"]["begin"] > 10 * MIB
     page = tmp_path / "people.md"
-    page.write_text(people_report({"machine": {"cores": "2"}, "result": result}))
+    page.write_text(people_report({"machine": {"cores": "2"}, "results": [result]}))
     assert str(tmp_path) not in page.read_text()
