@@ -77,7 +77,7 @@ class _Batches:
 
 def batch_effect(setting: Batch, situation: Situation, shares: tuple[float, ...]) -> Effect:
     """The effect of a batch setting whose `share` is one of these shares of the slider, in rising order."""
-    whole = replace(setting, share=1.0, calls=EVERY_CALL)
+    whole = replace(setting, share=1.0, calls=setting.calls.of_any_feature())
     found = kept(situation, "batch effects", (whole, shares), lambda: _batches(whole, situation, shares))
     features = features_chosen(situation, setting.calls.feature)
     saved, saved_in, calls = found.drawn.effect(shares.index(setting.share), features)
@@ -117,7 +117,7 @@ def switch_off_effect(setting: SwitchOff, situation: Situation, shares: tuple[fl
     """The effect of switching off by feature and tier, whose `share` is one of these shares of the slider, in rising order."""
     if setting.calls == EVERY_CALL:
         return Effect(setting, is_today=True)
-    others = replace(setting.calls, feature=())
+    others = setting.calls.of_any_feature()
     drawn = kept(situation, "switch-off effects", (others, shares), lambda: _off(others, situation, shares))
     features = features_chosen(situation, setting.calls.feature)
     saved, saved_in, calls = drawn.effect(shares.index(setting.share), features)
@@ -147,7 +147,8 @@ def self_host_effect(setting: SelfHost, situation: Situation, shares: tuple[floa
     """The effect of an own model whose `share` is one of these shares of the slider, in rising order. Raises InputError when it does not fit."""
     if setting.share == 0:
         return Effect(setting, is_today=True)
-    found = kept(situation, "self-host effects", shares, lambda: _own_model(situation, shares))
+    others = setting.calls.of_any_feature()
+    found = kept(situation, "self-host effects", (others, shares), lambda: _own_model(others, situation, shares))
     step, features = shares.index(setting.share), features_chosen(situation, setting.calls.feature)
     prefill, decode = tokens_per_second(setting)
     saved, saved_in, calls = found.drawn.effect(step, features)
@@ -160,9 +161,9 @@ def self_host_effect(setting: SelfHost, situation: Situation, shares: tuple[floa
     )
 
 
-def _own_model(situation: Situation, shares: tuple[float, ...]) -> _OwnModel:
+def _own_model(others: Selection, situation: Situation, shares: tuple[float, ...]) -> _OwnModel:
     workload, axes = situation.workload, Axes.of(situation)
-    at = np.flatnonzero(SelfHost().touches(situation))
+    at = np.flatnonzero(SelfHost(calls=others).touches(situation))
     step = _steps(workload.draws(SELF_HOST_SALT)[at], shares)
     hours = len(window_hours(situation))
     reached = step < len(shares)

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
@@ -81,6 +81,10 @@ class Selection:
         """The calls, vanished ones included. Raises InputError for a name that no call has."""
         chosen = {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name)}
         return workload.where(**chosen)
+
+    def of_any_feature(self) -> Selection:
+        """The same choice, whatever the feature."""
+        return replace(self, feature=())
 
     @property
     def words(self) -> str:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from analytics.simulators.breakdown import Axes, Sums
 from analytics.simulators.effect import Effect, features_chosen, money_at
-from analytics.simulators.lever import EVERY_CALL
 from analytics.simulators.output_limits import OutputLimits, wanted_tokens, was_cut
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import dollars_per_token, kept
@@ -45,8 +44,10 @@ class _Cut:
 def output_effect(setting: OutputLimits, situation: Situation, caps: tuple[float, ...]) -> Effect:
     """The effect of a limit whose `cap` is one of these limits of the slider, in rising order, the last infinite.
 
-    Raises InputError for settings that the tables cannot answer: complete answers and repeats.
+    Raises ValueError where repeats end with complete answers: no page offers that, and the tables cannot answer it.
     """
+    if setting.end_repeats:
+        raise ValueError("calls that repeat a cut answer are not in the prepared sums: replay this setting")
     cut = _cut(setting, situation, caps)
     features, place = features_chosen(situation, setting.calls.feature), caps.index(setting.cap)
     axes = Axes.of(situation)
@@ -67,7 +68,7 @@ def output_effect(setting: OutputLimits, situation: Situation, caps: tuple[float
 
 
 def _cut(setting: OutputLimits, situation: Situation, caps: tuple[float, ...]) -> _Cut:
-    others = replace(setting, cap=math.inf, calls=EVERY_CALL, retry_share=0.0)
+    others = replace(setting, cap=math.inf, calls=setting.calls.of_any_feature(), retry_share=0.0)
     return kept(situation, "output effects", (others, caps), lambda: _summed(others, situation, caps))
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from analytics.simulators.breakdown import Axes, Sums
 from analytics.simulators.effect import Effect, features_chosen
-from analytics.simulators.lever import EVERY_CALL
 from analytics.simulators.prompt_cache import CACHED_COLUMNS, HOUR, PreparedCache, PromptCache, prepared
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import dollars_per_token, kept
@@ -38,7 +37,7 @@ def prompt_cache_effect(setting: PromptCache, situation: Situation, lives: tuple
     """The effect of a prompt cache whose `ttl` is None or one of these lives of the slider (seconds), in rising order."""
     if setting.ttl is None:
         return Effect(setting, risk=0.0, is_today=True)
-    others = replace(setting, ttl=None, calls=EVERY_CALL)
+    others = replace(setting, ttl=None, calls=setting.calls.of_any_feature())
     found = kept(situation, "prompt-cache effects", (others, lives), lambda: _summed(others, situation, lives))
     features, place = features_chosen(situation, setting.calls.feature), lives.index(setting.ttl)
     saved, embedding = found.saved[place].of(features), float(found.embedding[place][features].sum())

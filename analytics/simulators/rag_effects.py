@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from analytics.simulators.breakdown import Axes, Sums
 from analytics.simulators.effect import Effect, features_chosen, money_at
-from analytics.simulators.lever import EVERY_CALL
+from analytics.simulators.lever import EVERY_CALL, Selection
 from analytics.simulators.rag import Rag, embedded_before
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import dollars_per_token, kept
@@ -44,15 +44,20 @@ class _Again:
 
 
 def rag_effect(setting: Rag, situation: Situation) -> Effect:
-    """The effect of chunks of any size and number, of a reranker, and of embedding only what changed."""
-    axes = Axes.of(situation)
+    """The effect of chunks of any size and number, of a reranker, and of embedding only what changed.
+
+    Raises ValueError for another embedding model or overlap: no page offers that, and the prepared sums cannot answer it.
+    """
+    if setting.embedding_model is not None or setting.embedding_ratio != 1 or setting.embeddings != EVERY_CALL:
+        raise ValueError("how else documents are embedded is not in the prepared sums: replay this setting")
+    axes, others = Axes.of(situation), setting.calls.of_any_feature()
     saved, saved_in, gone, changed = axes.nothing(), {}, None, 0.0
     if setting.only_changed:
         again = kept(situation, "embedded again", (), lambda: _embedded_again(situation))
         saved, saved_in, gone = again.saved, {EMBEDDING: again.saved.total}, again.calls
         changed += float(again.calls.sum())
     if setting.calls != EVERY_CALL:
-        prompts = kept(situation, "prompt lengths", (), lambda: _prompts(situation))
+        prompts = kept(situation, "prompt lengths", others, lambda: _prompts(others, situation))
         features = features_chosen(situation, setting.calls.feature)
         less = axes.nothing()
         if setting.context_ratio != 1:
@@ -71,18 +76,21 @@ def _shorter(setting: Rag, situation: Situation, prompts: _Prompts, features: ND
     chunks = np.minimum(prompts.lengths, setting.context_today)
     tokens = np.rint(prompts.lengths + chunks * (setting.context_ratio - 1)) - prompts.lengths
     exact = -(tokens @ prompts.worth) * features
-    spread = kept(
-        situation, "chunks in prompts", setting.context_today, lambda: _chunks(setting.context_today, situation)
-    ).of(features)
+    others, context = setting.calls.of_any_feature(), setting.context_today
+    spread = kept(situation, "chunks in prompts", (others, context), lambda: _chunks(others, context, situation)).of(
+        features
+    )
     whole = spread.by_feature
     part = np.divide(exact, whole, out=np.zeros(len(exact)), where=whole != 0)
     return Sums(spread.by_day * part[:, None], spread.by_group * part[:, None])
 
 
-def _carrying(situation: Situation) -> NDArray[np.int64]:
-    """Places of all calls that may carry chunks and are repriced."""
+def _carrying(others: Selection, situation: Situation) -> NDArray[np.int64]:
+    """Places of the calls, of any feature, that may carry chunks and are repriced."""
     workload = situation.workload
-    able = workload.active & ~workload.is_embedding & workload.has_usage & ~workload.is_cache_hit
+    able = (
+        others.mask(workload) & workload.active & ~workload.is_embedding & workload.has_usage & ~workload.is_cache_hit
+    )
     return np.flatnonzero(able)
 
 
@@ -90,14 +98,14 @@ def _worth(situation: Situation, at: NDArray[np.int64]) -> Floats:
     return dollars_per_token(situation, at, ("input",))["input"]
 
 
-def _prompts(situation: Situation) -> _Prompts:
+def _prompts(others: Selection, situation: Situation) -> _Prompts:
     axes, workload = Axes.of(situation), situation.workload
-    at = _carrying(situation)
+    at = _carrying(others, situation)
     tokens = workload.uncached_input_tokens[at]
     lengths, place = _distinct(tokens)
     code = place * axes.features + axes.feature[at]
     worth = np.bincount(code, weights=_worth(situation, at), minlength=len(lengths) * axes.features)
-    asked = np.flatnonzero(workload.active & ~workload.is_embedding & ~workload.is_cache_hit)
+    asked = np.flatnonzero(others.mask(workload) & workload.active & ~workload.is_embedding & ~workload.is_cache_hit)
     return _Prompts(
         lengths,
         worth.reshape(len(lengths), axes.features).astype(np.float64),
@@ -119,9 +127,9 @@ def _distinct(tokens: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.
 _FEW = 1 << 22
 
 
-def _chunks(context: float, situation: Situation) -> Sums:
+def _chunks(others: Selection, context: float, situation: Situation) -> Sums:
     """What the chunks in all prompts are worth today, at so many tokens of context."""
-    at = _carrying(situation)
+    at = _carrying(others, situation)
     tokens = np.minimum(situation.workload.uncached_input_tokens[at], context)
     return Axes.of(situation).sums(tokens * _worth(situation, at), at)
 

@@ -40,7 +40,12 @@ def routing_lever(setting: ModelRouting, situation: Situation, share: float, sha
 
 
 def routing_effect(setting: ModelRouting, situation: Situation, share: float, shares: tuple[float, ...]) -> Effect:
-    """The effect of routing `share`, one of these shares of the slider, in rising order; `setting` has any threshold."""
+    """The effect of routing `share`, one of these shares of the slider, in rising order; `setting` has any threshold.
+
+    Raises ValueError for a router that is paid by the token: no page offers that, and the prepared sums cannot answer it.
+    """
+    if setting.router_price:
+        raise ValueError("a router's price per token is not in the prepared sums: replay this setting")
     lever = routing_lever(setting, situation, share, shares)
     if lever.to is None:
         return Effect(lever, is_today=share == 0)
