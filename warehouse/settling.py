@@ -107,7 +107,8 @@ class Settling:
     def leave_departed(self, table: Table, reports: list[LoadReport]) -> set[str]:
         """Supersede what an earlier version of a piece told of periods that its new version does not mention; answers with their months.
 
-        Not where a row or part of the new version was refused: what it says of the missing period is then not known.
+        Not where a row or part of the new version was refused: what it says of the missing period is then not known. Nor what it told of another
+        billing account: a source that now reads another account takes back nothing of the first one's bill.
         """
         months: set[str] = set()
         pieces = {report.file for report in reports if of_one_family(report.file, report.file)}
@@ -120,7 +121,10 @@ class Settling:
                    AND partition IS NOT NULL AND NOT list_contains(?::VARCHAR[], partition) ORDER BY load_id""",
                 [table.name, piece, [report.partition for report in own if report.partition]],
             ).fetchall()
+            accounts = {_account_and_period(report.partition)[0] for report in own if report.partition}
             for load_id, partition in departed:
+                if table.name == "charges" and _account_and_period(partition)[0] not in accounts:
+                    continue
                 self._supersede(table, load_id, own[0], reports)
                 months.add(partition.rsplit("/", 1)[1])
         return months

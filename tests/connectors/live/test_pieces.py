@@ -68,6 +68,28 @@ def test_a_piece_takes_back_what_it_no_longer_tells(tmp_path: Path) -> None:
     assert load("", "b") == 0
 
 
+def test_a_source_that_reads_another_account_keeps_the_bill_of_the_first(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    path = piece_path(tmp_path, SourceSettings("aws", "aws-cost-explorer", {}, Secrets({}, ())), "2026-03", "csv")
+    header = (
+        "BillingAccountId,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,BilledCost,EffectiveCost,BillingCurrency,"
+        "ChargeCategory,ServiceName\n"
+    )
+
+    def load(*lines: tuple[str, str, str]) -> Decimal:
+        rows = "".join(
+            f"{account},{month}-01T00:00:00Z,2026-06-01T00:00:00Z,{month}-02T00:00:00Z,{month}-03T00:00:00Z,{cost},{cost},USD,Usage,EC2\n"
+            for account, month, cost in lines
+        )
+        path.write_text(header + rows, encoding="utf-8")
+        load_paths(Store(store), Configuration(), [path], "focus", on_overlap="pieces")
+        return total(store, "charges", "BilledCost")
+
+    assert load(("one", "2026-03", "10"), ("one", "2026-04", "5")) == 15
+    assert load(("one", "2026-03", "11")) == 11
+    assert load(("two", "2026-03", "100")) == 111
+
+
 def test_another_source_with_the_same_facts_is_compared_not_added(tmp_path: Path) -> None:
     store, files = tmp_path / "store", tmp_path / "files"
     one = _write(files, "shop", "2026-03", "2026-03-01,search,10,USD\n2026-03-02,search,20,USD\n")
