@@ -116,6 +116,10 @@ def pull(
         return
     asking = _Asking(settings, progress)
     account = asking.account()
+    if position.get("account") not in (None, account):
+        # What was read is another account's: of this one no month is known yet.
+        position = {}
+        due = list(_due(settings, position, window))
     known: dict[str, Any] = dict(position.get("months", {})) if position.get("account") == account else {}
     for number, (period, start, end, _reason) in enumerate(due):
         progress(

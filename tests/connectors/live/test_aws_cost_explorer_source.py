@@ -165,6 +165,17 @@ def test_throttling_passes(aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert outcome.state == "fine", outcome.message
 
 
+def test_another_account_is_read_from_its_first_month_on(aws: Aws, tmp_path: Path) -> None:
+    later = NOW.replace(year=NOW.year + 1)
+    months = {"2027-09": {"read_at": later.isoformat(), "estimated": False}}
+    settings, _ = source(tmp_path, aws, months=2, payer_account_id="999900001111")
+    position = {"account": "111122223333", "months": months}
+    folder = tmp_path / "fetched"
+    folder.mkdir()
+    pulled = aws_cost_explorer.pull(settings, position, Window(later), folder, lambda _message, _share: None)
+    assert [batch.what for batch in pulled] == ["2027-10", "2027-09"]
+
+
 def test_the_account_is_looked_up_where_it_is_not_given(aws: Aws, tmp_path: Path) -> None:
     settings, _ = source(tmp_path, aws)
     assert aws_cost_explorer._Asking(settings, lambda _message, _share: None).account() == "111122223333"
