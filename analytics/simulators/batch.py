@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import Slider, kept
+from analytics.simulators.slider import kept
 from analytics.simulators.waterfall import cents
 from analytics.simulators.workload import Workload
 
@@ -134,31 +134,6 @@ def followed(workload: Workload, hours: float) -> NDArray[np.bool_]:
     mask = np.zeros(len(workload), dtype=bool)
     mask[at[:-1][same & soon]] = True
     return mask
-
-
-def batch_slider(setting: Batch, situation: Situation) -> Slider:
-    """Cost of the window along `share`, all else as in `setting`: the figures of `Batch.apply`.
-
-    changed: calls (weighted) that are sent in batches.
-    """
-    return kept(situation, "batch slider", replace(setting, share=0.0), lambda: _slider(setting, situation))
-
-
-def _slider(setting: Batch, situation: Situation) -> Slider:
-    workload = situation.workload
-    at = np.flatnonzero(batch_plan(setting, situation)[0])
-    draws = workload.draws(SALT)[at]
-    order = np.argsort(draws, kind="stable")
-    at, draws = at[order], draws[order]
-    all_of_them = replace(setting, share=1.0).apply(situation).workload
-    saved = np.concatenate([[0.0], np.cumsum((workload.spent() - all_of_them.spent())[at])])
-    calls = np.concatenate([[0.0], np.cumsum(workload.weight[at])])
-    return Slider(
-        situation.total(),
-        situation.window.scale_to_month,
-        lambda share: float(saved[np.searchsorted(draws, share, side="left")]),
-        lambda share: float(calls[np.searchsorted(draws, share, side="left")]),
-    )
 
 
 def batch_candidates(setting: Batch, situation: Situation) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import Excess, Slider, dollars_per_token, kept
 from analytics.simulators.waterfall import cents
 from analytics.simulators.workload import EMBEDDING, LLM_API, Workload
 from warehouse.errors import InputError
@@ -162,79 +161,6 @@ def _at(places: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
     mask = np.zeros(size, dtype=bool)
     mask[places] = True
     return mask
-
-
-def output_slider(setting: OutputLimits, situation: Situation) -> Slider:
-    """Cost of the window along `cap` (tokens), all else as in `setting`: the figures of `OutputLimits.apply`.
-
-    changed: calls (weighted) whose answers the cap cuts.
-    """
-    return kept(situation, "output-limit slider", replace(setting, cap=math.inf), lambda: _slider(setting, situation))
-
-
-def _slider(setting: OutputLimits, situation: Situation) -> Slider:
-    chosen = setting.touches(situation)
-    shaped = setting.shaped(situation, chosen)
-    workload = shaped.workload
-    repeats, before = (
-        setting.repeats(situation, shaped, chosen) if setting.end_repeats else (np.zeros(0, np.int64),) * 2
-    )
-    at = np.flatnonzero(chosen & workload.has_usage & ~workload.is_cache_hit & ~_at(repeats, len(chosen)))
-    ordinary = _Limits.of(setting, shaped, at).sums()
-    weights = Excess.of(wanted_tokens(workload)[at], workload.weight[at])
-    first, again = wanted_tokens(workload)[before], _Limits.of(setting, shaped, repeats)
-    spent = workload.spent()[repeats]
-    today, after_shape = situation.total(), shaped.total()
-
-    def saved(cap: float) -> float:
-        limit = math.floor(cap) if math.isfinite(cap) else math.inf
-        total = today - after_shape
-        if math.isfinite(limit):
-            output, reasoning, retried = ordinary
-            total += output.over(limit) + reasoning.over(limit) - retried.weight(limit)
-        if len(repeats):
-            gone = first <= limit
-            total += float(spent[gone].sum()) + again.saved(limit, ~gone)
-        return total
-
-    return Slider(today, situation.window.scale_to_month, saved, weights.weight)
-
-
-@dataclass(frozen=True, eq=False)
-class _Limits:
-    """What a limit saves in some calls: output above it, reasoning above it, less what asking again costs."""
-
-    wanted: NDArray[np.int64]
-    reasoning: NDArray[np.int64]
-    output_price: NDArray[np.float64]
-    reasoning_price: NDArray[np.float64]
-    again: NDArray[np.float64]
-
-    @staticmethod
-    def of(setting: OutputLimits, shaped: Situation, at: NDArray[np.int64]) -> _Limits:
-        workload = shaped.workload
-        dollars = dollars_per_token(shaped, at, ("output", "reasoning"))
-        wanted, reasoning = wanted_tokens(workload)[at], workload.reasoning_tokens[at].astype(np.int64)
-        known = np.nan_to_num(workload.cost[at]) * workload.money[at]
-        again = np.where(was_cut(workload)[at], 0.0, known) * setting.retry_share
-        output, thought = dollars["output"], dollars["reasoning"]
-        return _Limits(wanted, reasoning, output, thought, again)
-
-    def sums(self) -> tuple[Excess, Excess, Excess]:
-        """What all of these calls save by output, what reasoning adds to it, and what is asked again: for any limit."""
-        return (
-            Excess.of(self.wanted, self.output_price),
-            Excess.of(self.reasoning, self.reasoning_price - self.output_price),
-            Excess.of(self.wanted, self.again),
-        )
-
-    def saved(self, limit: float, chosen: NDArray[np.bool_]) -> float:
-        """What the chosen ones of these calls save."""
-        if math.isinf(limit):
-            return 0.0
-        over, thought = np.maximum(self.wanted - limit, 0), np.maximum(self.reasoning - limit, 0)
-        each = over * self.output_price + thought * (self.reasoning_price - self.output_price)
-        return float((each - np.where(over > 0, self.again, 0.0))[chosen].sum())
 
 
 def answer_lengths(setting: OutputLimits, situation: Situation) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Prompt caching along the life of a prefix: what calls would cost at every life of the slider, summed at once.
 
 Under one provider's rule a call costs what it would without any read, less what its reads take off. A part of a prefix is read at every life that
-is at least its gap; so the parts are summed by the first life of the slider that reaches them, as `prompt_cache_curve` does along all lives.
+is at least its gap; so the parts are summed by the first life of the slider that reaches them.
 """
 
 from __future__ import annotations

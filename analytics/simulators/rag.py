@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -15,7 +15,6 @@ from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.rates_table import CLASS_PLACE
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import Slider, dollars_per_token, kept
 from analytics.simulators.waterfall import cents
 from analytics.simulators.window import EPOCH
 from analytics.simulators.workload import EMBEDDING, LLM_API, Workload
@@ -233,34 +232,6 @@ def embedding_waste(situation: Situation) -> pd.DataFrame:
         )
     rows.sort(key=lambda row: -row["wasted"])
     return pd.DataFrame(rows, columns=list(columns), dtype=object)
-
-
-def rag_slider(setting: Rag, situation: Situation) -> Slider:
-    """Cost of the window along the tokens of chunks in a prompt (chunk x k), all else as in `setting`.
-
-    Straight lines: exact but for the rounding to whole tokens and for calls that change their price tier. changed: calls (weighted) that carry
-    chunks.
-    """
-    neutral = replace(setting, chunk_tokens=setting.chunk_tokens_today, top_k=setting.top_k_today)
-    return kept(situation, "rag slider", neutral, lambda: _slider(neutral, situation))
-
-
-def _slider(neutral: Rag, situation: Situation) -> Slider:
-    if neutral.calls == EVERY_CALL:
-        raise InputError("choose the calls that carry retrieved chunks, by feature for instance")
-    others = neutral.apply(situation)
-    workload = others.workload
-    at = np.flatnonzero(neutral.carry_chunks(workload) & workload.has_usage & ~workload.is_cache_hit)
-    slope = float((dollars_per_token(others, at, ("input",))["input"] * _context(workload, neutral)[at]).sum())
-    today, rest = situation.total(), situation.total() - others.total()
-    calls = float(workload.weight[at].sum())
-
-    def saved(tokens: float) -> float:
-        return rest + slope * (1 - tokens / neutral.context_today) if neutral.context_today else rest
-
-    return Slider(
-        today, situation.window.scale_to_month, saved, lambda tokens: calls if tokens != neutral.context_today else 0.0
-    )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.rates_table import Model, with_price
 from analytics.simulators.replicas import Replicas, replicas_needed, service_seconds
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import Slider, kept
 from analytics.simulators.throughput import EFFICIENCY, decode_tokens_per_second, find_gpu, prefill_tokens_per_second
 from analytics.simulators.vram import GB, MAX_GPUS, check_bits, find_architecture, memory_needed
 from warehouse.errors import InputError
@@ -26,7 +25,6 @@ HOURS_OF_A_MONTH = 730
 SALT = 53
 """Of the lots by which calls are chosen."""
 
-_STEPS = 100
 _HOUR = 3_600_000_000
 
 
@@ -208,35 +206,6 @@ def _with_own_model(situation: Situation, model: Model) -> tuple[Situation, int]
     for processing in workload.names["processing"]:
         rates = with_price(rates, model, processing, **free)
     return replace(situation, workload=workload, rates=rates), workload.models.index(model)
-
-
-def self_host_slider(setting: SelfHost, situation: Situation) -> Slider:
-    """Cost of the window along `share`, in whole percents (others go to the nearest), all else as in `setting`: the figures of
-    `SelfHost.apply`. changed: calls (weighted) that the own model serves."""
-    return kept(situation, SelfHost.name, replace(setting, share=0.0), lambda: _slider(setting, situation))
-
-
-def _slider(setting: SelfHost, situation: Situation) -> Slider:
-    workload, window = situation.workload, situation.window
-    at = np.flatnonzero(setting.touches(situation))
-    percent = np.searchsorted(np.arange(_STEPS + 1) / _STEPS, workload.draws(SALT)[at], side="right")
-    number = len(window_hours(situation))
-    place, seconds = _work(setting, situation, at)
-    work = np.bincount(percent * number + place, weights=seconds, minlength=(_STEPS + 1) * number)
-    work = np.cumsum(work.astype(np.float64).reshape(_STEPS + 1, number), axis=0)
-    price = (price_of(setting.gpu) if setting.usd_per_hour is None else setting.usd_per_hour) * setting.gpus
-    other = setting.other_usd_per_month / window.scale_to_month
-    paid = np.array([_running(setting, each).sum() * price + other for each in work])
-    calls = np.cumsum(np.bincount(percent, weights=workload.weight[at], minlength=_STEPS + 1))
-    saved = np.cumsum(np.bincount(percent, weights=(workload.cost * workload.money)[at], minlength=_STEPS + 1))
-    # Without a call to serve nothing is rented.
-    saved = np.where(calls > 0, saved - paid, 0.0)
-    return Slider(
-        situation.total(),
-        window.scale_to_month,
-        lambda share: float(saved[round(share * _STEPS)]),
-        lambda share: float(calls[round(share * _STEPS)]),
-    )
 
 
 def peak_load(setting: SelfHost, situation: Situation) -> pd.DataFrame:

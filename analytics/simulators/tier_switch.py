@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from analytics.ratios import gross_margin
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import Slider, kept
 from warehouse.errors import InputError
 
 
@@ -55,27 +54,6 @@ class SwitchOff:
 
 SALT = 47
 """Of the lots by which calls are chosen."""
-
-
-def switch_off_slider(setting: SwitchOff, situation: Situation) -> Slider:
-    """Cost of the window along `share`, all else as in `setting`: the figures of `SwitchOff.apply`. changed: calls (weighted) not made."""
-    return kept(situation, SwitchOff.name, setting.calls, lambda: _slider(setting, situation))
-
-
-def _slider(setting: SwitchOff, situation: Situation) -> Slider:
-    workload = situation.workload
-    at = np.flatnonzero(setting.touches(situation) & workload.active)
-    draws = workload.draws(SALT)[at]
-    order = np.argsort(draws, kind="stable")
-    at, draws = at[order], draws[order]
-    saved = np.concatenate([[0.0], np.cumsum(workload.spent()[at])])
-    calls = np.concatenate([[0.0], np.cumsum(workload.weight[at])])
-    return Slider(
-        situation.total(),
-        situation.window.scale_to_month,
-        lambda share: float(saved[np.searchsorted(draws, share, side="left")]),
-        lambda share: float(calls[np.searchsorted(draws, share, side="left")]),
-    )
 
 
 @dataclass(frozen=True)

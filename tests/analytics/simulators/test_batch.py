@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.simulators.batch import Batch, batch_candidates, batch_slider, can_wait, followed
+from analytics.simulators.batch import Batch, batch_candidates, can_wait, followed
 from analytics.simulators.curve import curve
+from analytics.simulators.drawn_effects import batch_effect
+from analytics.simulators.effect import cost
 from analytics.simulators.lever import Selection
 from analytics.simulators.scenario import Scenario, read_scenario
 from analytics.simulators.situation import Situation
+from analytics.simulators.waterfall import cents
 from tests.analytics.simulators.made import BIG, OTHER, SMALL, call, price_rows, rates_of, situation_of, workload_of
 from warehouse.errors import InputError
 
@@ -58,8 +61,8 @@ def test_tokens_read_from_a_cache_are_best_effort_in_a_batch() -> None:
     workload = workload_of(made)
     rates = rates_of(workload, price_rows(PRICES))
     situation = Situation(replace(workload, cost=rates.priced(workload)), rates)
-    for share, cost in ((1, 2000 * 1.5 + 1000 * 0.15), (0.5, 2500 * 1.5 + 500 * 0.15), (0, 3000 * 1.5)):
-        assert Batch(share=1, cache_share=share).apply(situation).total() == pytest.approx(cost / 1e6)
+    for share, micros in ((1, 2000 * 1.5 + 1000 * 0.15), (0.5, 2500 * 1.5 + 500 * 0.15), (0, 3000 * 1.5)):
+        assert Batch(share=1, cache_share=share).apply(situation).total() == pytest.approx(micros / 1e6)
 
 
 def test_who_can_wait() -> None:
@@ -141,9 +144,12 @@ def test_what_must_hold_for_any_calls(
     # A larger share keeps the calls of the smaller one.
     larger = replace(setting, share=max(share, more)).apply(situation).workload
     assert (larger.processing == 1)[after.workload.processing == 1].all()
-    slider = batch_slider(setting, situation)
-    for value in (0.0, share, 0.5, 1.0):
-        assert slider.cost(value) == pytest.approx(replace(setting, share=value).apply(situation).total(), abs=1e-9)
+    shares = tuple(sorted({0.0, share, 0.5, 1.0}))
+    for value in shares:
+        one = replace(setting, share=value)
+        assert cost(situation, batch_effect(one, situation, shares)) == pytest.approx(
+            one.apply(situation).total(), abs=1e-9
+        )
     # Batches at half the price or less, with all that is cached kept, never cost more.
     kept = replace(setting, cache_share=1.0, calls=Selection(model=("big",)))
     assert kept.apply(situation).total() <= situation.total() + 1e-12
@@ -152,12 +158,13 @@ def test_what_must_hold_for_any_calls(
 def test_the_curve_agrees_with_whole_replays() -> None:
     situation = thousand()
     situation = situation.with_workload(replace(situation.workload, money=np.full(1000, 1000.0)))
-    shares = [0.0, 0.25, 0.5, 1.0]
+    shares = (0.0, 0.25, 0.5, 1.0)
     whole = curve(lambda share: Batch(share=share), shares, situation)
-    quick = batch_slider(Batch(), situation).frame(shares)
-    assert quick["saving"].tolist() == whole["saving"].tolist()
-    assert quick["changed_calls"].tolist() == whole["changed_calls"].tolist()
-    assert quick["is_today"].tolist() == [True, False, False, False]
+    quick = [batch_effect(Batch(share=share), situation, shares) for share in shares]
+    scale = situation.window.scale_to_month
+    assert [cents(cost(situation, each) * scale) for each in quick] == whole["cost"].tolist()
+    assert [each.changed for each in quick] == whole["changed_calls"].tolist()
+    assert [each.is_today for each in quick] == [True, False, False, False]
 
 
 def test_settings_are_checked_and_kept_in_files() -> None:
@@ -171,5 +178,5 @@ def test_settings_are_checked_and_kept_in_files() -> None:
 def test_nothing_to_replay_is_no_error() -> None:
     nothing = situation_of([])
     assert Batch(share=1).apply(nothing) is nothing
-    assert batch_slider(Batch(), nothing).cost(1) == 0
+    assert cost(nothing, batch_effect(Batch(share=1), nothing, (0.0, 1.0))) == 0
     assert batch_candidates(Batch(), nothing).empty

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analytics.simulators.drawn_effects import self_host_effect
+from analytics.simulators.effect import cost
 from analytics.simulators.gpu_rightsizing import (
     GpuRightsizing,
     gpu_hours,
@@ -31,7 +33,6 @@ from analytics.simulators.self_host import (
     peak_load,
     replicas_at_peak,
     replicas_for_latency,
-    self_host_slider,
     tokens_per_second,
 )
 from analytics.simulators.situation import Situation
@@ -254,11 +255,12 @@ def test_the_slider_shows_what_the_lever_does(fixed: bool) -> None:
     ]
     situation = situation_of(calls, DAYS)
     setting = replace(OWN, fixed=fixed, other_usd_per_month=100)
-    slider = self_host_slider(setting, situation)
-    for share in (0.0, 0.07, 0.29, 0.58, 1.0):
+    shares = (0.0, 0.07, 0.29, 0.58, 1.0)
+    for share in shares:
         one = replace(setting, share=share)
-        assert slider.cost(share) == pytest.approx(one.apply(situation).total())
-    assert slider.changed(1.0) == 49
+        found = self_host_effect(one, situation, shares)
+        assert cost(situation, found) == pytest.approx(one.apply(situation).total())
+    assert found.changed == 49
 
 
 def test_calls_that_come_together_need_replicas_side_by_side() -> None:

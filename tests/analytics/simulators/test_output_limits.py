@@ -15,16 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.simulators.curve import curve
+from analytics.simulators.effect import cost
 from analytics.simulators.lever import Selection
+from analytics.simulators.output_effects import output_effect
 from analytics.simulators.output_limits import (
     OutputLimits,
     answer_lengths,
-    output_slider,
     repeated_questions,
     truncation_risk,
 )
 from analytics.simulators.scenario import Scenario, read_scenario
 from analytics.simulators.situation import Situation
+from analytics.simulators.waterfall import cents
 from tests.analytics.simulators.made import BIG, OTHER, SMALL, call, price_rows, rates_of, situation_of, workload_of
 from warehouse.errors import InputError
 
@@ -183,9 +185,16 @@ def test_what_must_hold_for_any_calls(made: list[dict[str, Any]], setting: Outpu
     assert (workload.output_tokens <= before.output_tokens).all()
     touched = setting.touches(situation)
     assert situation.total() - after.total() <= before.spent()[touched].sum() + 1e-9
-    slider = output_slider(setting, situation)
-    for cap in (1.0, 30.7, setting.cap, 500.0, math.inf):
-        assert slider.cost(cap) == pytest.approx(replace(setting, cap=cap).apply(situation).total(), abs=1e-9)
+    if setting.end_repeats:
+        with pytest.raises(ValueError, match="replay this setting"):
+            output_effect(setting, situation, (setting.cap,))
+        return
+    caps = tuple(sorted({1.0, 30.7, setting.cap, 500.0, math.inf}))
+    for cap in caps:
+        one = replace(setting, cap=cap)
+        assert cost(situation, output_effect(one, situation, caps)) == pytest.approx(
+            one.apply(situation).total(), abs=1e-9
+        )
 
 
 @settings(max_examples=80, deadline=None)
@@ -202,13 +211,14 @@ def test_the_curve_agrees_with_whole_replays() -> None:
     situation = situation_of([call(0, second=n, output_tokens=17 * n, feature="ask") for n in range(60)])
     workload = situation.workload
     situation = situation.with_workload(replace(workload, money=workload.money * 1e5))
-    caps = [1, 100, 500, 900, math.inf]
+    caps = (1.0, 100.0, 500.0, 900.0, math.inf)
     calls_of = Selection(feature=("ask",))
     whole = curve(lambda cap: OutputLimits(cap=cap, retry_share=0.2, calls=calls_of), caps, situation)
-    quick = output_slider(OutputLimits(retry_share=0.2, calls=calls_of), situation).frame(caps)
-    assert quick["saving"].tolist() == whole["saving"].tolist()
-    assert quick["changed_calls"].tolist() == whole["changed_calls"].tolist()
-    assert quick["saving"].iloc[-1] == Decimal("0.00")
+    quick = [output_effect(OutputLimits(cap=cap, retry_share=0.2, calls=calls_of), situation, caps) for cap in caps]
+    scale = situation.window.scale_to_month
+    assert [cents(cost(situation, each) * scale) for each in quick] == whole["cost"].tolist()
+    assert [each.changed for each in quick] == whole["changed_calls"].tolist()
+    assert whole["saving"].iloc[-1] == Decimal("0.00")
 
 
 def test_settings_are_checked_and_kept_in_files() -> None:
@@ -225,6 +235,6 @@ def test_nothing_to_replay_is_no_error() -> None:
     nothing = situation_of([])
     setting = OutputLimits(cap=30, answer_tokens=28, end_repeats=True)
     assert setting.apply(nothing) is nothing
-    assert output_slider(setting, nothing).cost(30) == 0
+    assert cost(nothing, output_effect(OutputLimits(cap=30, length=0.5), nothing, (30.0, math.inf))) == 0
     assert answer_lengths(setting, nothing).empty
     assert truncation_risk(setting, nothing) is None

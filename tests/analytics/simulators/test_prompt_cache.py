@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.simulators.curve import curve
+from analytics.simulators.effect import cost
 from analytics.simulators.files_prompt_cache import simulate_prompt_cache_file
 from analytics.simulators.heavy_columns import Coded, Lists
 from analytics.simulators.lever import Selection
 from analytics.simulators.prompt_cache import PromptCache
-from analytics.simulators.prompt_cache_curve import prompt_cache_slider
+from analytics.simulators.prompt_cache_effects import prompt_cache_effect
 from analytics.simulators.prompt_cache_evidence import cache_models, calibration, prefixes_to_mark
 from analytics.simulators.prompt_cache_formulas import (
     break_even_rate,
@@ -35,6 +36,7 @@ from analytics.simulators.prompt_cache_gaps import prefix_gaps
 from analytics.simulators.prompt_cache_rules import cacheable, read_rules, rules_of
 from analytics.simulators.scenario import Scenario, read_scenario
 from analytics.simulators.situation import Situation
+from analytics.simulators.waterfall import cents
 from tests.analytics.simulators.made import OTHER, SMALL, call, price_rows, rates_of, situation_of, workload_of
 from warehouse.errors import InputError
 from warehouse.rates import BEGINNING, OPEN_END, PriceRow
@@ -271,9 +273,12 @@ def test_what_must_hold_for_any_calls(made: list[dict[str, Any]], ttl: float, mi
     longer = replace(setting, ttl=ttl * 2 + 1).apply(situation).workload
     assert (longer.cache_read_tokens >= after.cache_read_tokens).all()
     # The curve is the replay, not an approximation of it.
-    slider = prompt_cache_slider(setting, situation)
-    for value in (0.0, 300.0, ttl, math.inf):
-        assert slider.cost(value) == pytest.approx(replace(setting, ttl=value).apply(situation).total(), abs=1e-9)
+    lives = tuple(sorted({0.0, 300.0, ttl, math.inf}))
+    for value in lives:
+        one = replace(setting, ttl=value)
+        assert cost(situation, prompt_cache_effect(one, situation, lives)) == pytest.approx(
+            one.apply(situation).total(), abs=1e-9
+        )
 
 
 def test_rules_decide_which_calls_take_part() -> None:
@@ -380,7 +385,8 @@ def test_a_cache_that_is_paid_by_the_hour() -> None:
     setting = PromptCache(ttl=3600, objects=True, block_tokens=100_000)
     after = setting.apply(situation)
     assert after.total() == pytest.approx(0.125 + 0.0125 + 1.5 * 0.45)
-    assert prompt_cache_slider(setting, situation).cost(3600) == pytest.approx(after.total())
+    for lives in ((3600.0,), (0.0, 60.0, 3600.0, 86_400.0)):
+        assert cost(situation, prompt_cache_effect(setting, situation, lives)) == pytest.approx(after.total())
     implicit = replace(setting, objects=False).apply(situation)
     assert implicit.total() == pytest.approx(0.125 + 0.0125)
 
@@ -391,18 +397,19 @@ def test_the_curve_agrees_with_whole_replays() -> None:
     rates = rates_of(workload, price_rows(GPT_PRICES))
     money = np.full(30, 1e6)
     situation = Situation(replace(workload, cost=rates.priced(workload), money=money), rates)
-    values = [0, 60, 300, 3600, math.inf]
+    values = (0.0, 60.0, 300.0, 3600.0, math.inf)
     whole = curve(lambda ttl: PromptCache(ttl=ttl, block_tokens=512), values, situation)
-    quick = prompt_cache_slider(PromptCache(block_tokens=512), situation).frame(values)
-    assert quick["saving"].tolist() == whole["saving"].tolist()
-    assert quick["saving"].iloc[-1] > 0
+    quick = [prompt_cache_effect(PromptCache(ttl=ttl, block_tokens=512), situation, values) for ttl in values]
+    scale = situation.window.scale_to_month
+    assert [cents(cost(situation, each) * scale) for each in quick] == whole["cost"].tolist()
+    assert whole["saving"].iloc[-1] > 0
 
 
 def test_nothing_to_replay_is_no_error() -> None:
     nothing = situation_of([])
     setting = PromptCache(ttl=300, stable_share=0.5)
     assert setting.apply(nothing) is nothing
-    assert prompt_cache_slider(setting, nothing).cost(300) == 0
+    assert cost(nothing, prompt_cache_effect(setting, nothing, (300.0,))) == 0
     assert cache_models(setting, nothing).empty
     assert prefixes_to_mark(setting, nothing).empty
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.simulators.curve import curve
+from analytics.simulators.effect import cost
 from analytics.simulators.heavy_columns import Coded
 from analytics.simulators.lever import Selection
 from analytics.simulators.rag import (
@@ -20,10 +21,11 @@ from analytics.simulators.rag import (
     embedding_waste,
     index_size,
     prompt_tokens,
-    rag_slider,
 )
+from analytics.simulators.rag_effects import rag_effect
 from analytics.simulators.scenario import Scenario, read_scenario
 from analytics.simulators.situation import Situation
+from analytics.simulators.waterfall import cents
 from tests.analytics.simulators.made import BIG, OTHER, call, price_rows, rates_of, situation_of, workload_of
 from warehouse.errors import InputError
 
@@ -55,7 +57,7 @@ def test_a_million_queries_with_larger_chunks() -> None:
     after = setting.apply(million)
     assert after.workload.uncached_input_tokens.tolist() == [10_350]
     assert after.total() - million.total() == pytest.approx(18_600)
-    assert rag_slider(setting, million).cost(10_000) == pytest.approx(after.total())
+    assert cost(million, rag_effect(setting, million)) == pytest.approx(after.total())
 
 
 def test_a_call_with_less_than_the_context_shrinks_in_proportion() -> None:
@@ -169,13 +171,10 @@ def test_what_must_hold_for_any_calls(
 
 @settings(max_examples=60, deadline=None)
 @given(calls, st.integers(0, 20))
-def test_the_slider_is_the_replay_but_for_rounding(made: list[dict[str, Any]], k: int) -> None:
+def test_the_prepared_lengths_are_the_replay(made: list[dict[str, Any]], k: int) -> None:
     situation = situation_from([{**each, "cost": "list" if each["cost"] is not None else None} for each in made])
     setting = Rag(chunk_tokens=500, top_k=k, chunk_tokens_today=500, top_k_today=5, calls=SEARCH)
-    # At most half a token of each call, at 3 per million, is rounded.
-    tolerance = 0.5 * 3e-6 * len(situation.workload) + 1e-12
-    slider = rag_slider(setting, situation)
-    assert slider.cost(setting.context) == pytest.approx(setting.apply(situation).total(), abs=tolerance)
+    assert cost(situation, rag_effect(setting, situation)) == pytest.approx(setting.apply(situation).total(), abs=1e-9)
 
 
 def test_the_curve_agrees_with_whole_replays() -> None:
@@ -185,8 +184,11 @@ def test_the_curve_agrees_with_whole_replays() -> None:
     values = [1350, 5000, 10_000]
     today = {"chunk_tokens_today": 2000, "top_k_today": 5, "calls": SEARCH}
     whole = curve(lambda tokens: Rag(chunk_tokens=tokens, top_k=1, **today), values, situation)
-    quick = rag_slider(Rag(**today), situation).frame(values)
-    assert quick.to_dict() == whole.to_dict()
+    quick = [rag_effect(Rag(chunk_tokens=tokens, top_k=1, **today), situation) for tokens in values]
+    scale = situation.window.scale_to_month
+    assert [cents(cost(situation, each) * scale) for each in quick] == whole["cost"].tolist()
+    assert [each.changed for each in quick] == whole["changed_calls"].tolist()
+    assert [each.is_today for each in quick] == whole["is_today"].tolist()
 
 
 def test_settings_are_checked_and_kept_in_files() -> None:
@@ -197,5 +199,5 @@ def test_settings_are_checked_and_kept_in_files() -> None:
             Rag(**wrong)
     scenario = Scenario("x", (Rag(chunk_tokens=450, top_k=3, calls=SEARCH, embedding_model="self-hosted/bge-m3"),))
     assert read_scenario(scenario.toml()) == scenario
-    with pytest.raises(InputError, match="by feature"):
-        rag_slider(Rag(), situation_of([call()]))
+    with pytest.raises(ValueError, match="replay this setting"):
+        rag_effect(Rag(embedding_model="self-hosted/bge-m3"), situation_of([call()]))

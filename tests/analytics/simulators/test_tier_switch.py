@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analytics.simulators.drawn_effects import switch_off_effect
+from analytics.simulators.effect import cost
 from analytics.simulators.lever import Selection
 from analytics.simulators.scenario import Scenario, read_scenario
-from analytics.simulators.tier_switch import SwitchOff, repriced_tier, switch_off_slider, switched_off
+from analytics.simulators.tier_switch import SwitchOff, repriced_tier, switched_off
 from tests.analytics.simulators.made import call, situation_of
 from warehouse.errors import InputError
 
@@ -58,11 +60,12 @@ def test_the_slider_shows_what_the_lever_does() -> None:
         [call(feature="write", user_tier="free", second=n, cost=None if n == 5 else "list") for n in range(30)]
         + [call()]
     )
-    slider = switch_off_slider(SwitchOff(FREE), situation)
-    for share in (0.0, 0.3, 0.71, 1.0):
+    shares = (0.0, 0.3, 0.71, 1.0)
+    for share in shares:
         after = SwitchOff(FREE, share).apply(situation)
-        assert slider.cost(share) == pytest.approx(after.total())
-        assert slider.changed(share) == situation.workload.calls - after.workload.calls
+        found = switch_off_effect(SwitchOff(FREE, share), situation, shares)
+        assert cost(situation, found) == pytest.approx(after.total())
+        assert found.changed == situation.workload.calls - after.workload.calls
 
 
 def test_unknown_cost_is_no_saving() -> None:
