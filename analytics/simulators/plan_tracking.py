@@ -276,7 +276,7 @@ def pace_sentence(plan: Plan, account: Realised) -> str:
         "on track": "as planned",
         "ahead": "more than planned",
         "behind": "less than planned",
-        "no evidence": "and nothing shows that it saves",
+        "no evidence": "nothing shows yet that it saves",
     }
     return f"{plan.name} saves {pace} a month ({low} to {high}) of {expected} expected at this volume: {words.get(account.status, account.status)}"
 
