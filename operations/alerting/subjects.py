@@ -7,7 +7,7 @@ it works again. A plan is told when it falls behind, and when it is on track aga
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -24,8 +24,9 @@ from analytics.budgets import budget_status
 from analytics.frames import Row
 from analytics.freshness import late_sources
 from analytics.simulators.plan_tracking import PlanSummary, plan_summaries
-from connectors.live.sync_records import FAILED, SyncRecords
+from connectors.live.sync_records import FAILED, INCOMPLETE, SyncRecords
 from operations.alerting.message import Alert
+from warehouse.errors import InputError
 from warehouse.outbox import Told
 from warehouse.reader import Warehouse
 
@@ -49,18 +50,45 @@ class News:
 def news(
     warehouse: Warehouse, settings: AlertSettings, told: Mapping[str, Told], now: datetime, topics: frozenset[str]
 ) -> list[News]:
-    """Everything that people were not told yet, of these topics; `now` is UTC."""
+    """Everything that people were not told yet, of these topics; `now` is UTC.
+
+    A topic that cannot be judged (a budget in another currency, costs in two) is told as that, and keeps the others from nobody.
+    """
     span = warehouse.span()
+    today = now.astimezone(warehouse.configuration.zone).date()
+    ways: dict[str, Callable[[date], Iterator[News]]] = {
+        ANOMALIES: lambda newest: _anomalies(warehouse, settings, told, newest),
+        BUDGETS: lambda _newest: _budgets(warehouse, settings, told),
+        SOURCES: lambda _newest: _sources(warehouse, settings, told, today),
+        PLANS: lambda newest: _plans(warehouse, settings, told, newest),
+    }
     found: list[News] = []
-    if span and ANOMALIES in topics:
-        found += _anomalies(warehouse, settings, told, span[1])
-    if span and BUDGETS in topics:
-        found += _budgets(warehouse, settings, told)
-    if SOURCES in topics:
-        found += _sources(warehouse, settings, told, now.astimezone(warehouse.configuration.zone).date())
-    if span and PLANS in topics:
-        found += _plans(warehouse, settings, told, span[1])
+    for topic, way in ways.items():
+        if topic not in topics or (span is None and topic != SOURCES):
+            continue
+        problem = ""
+        try:
+            found += list(way(span[1] if span else today))
+        except InputError as error:
+            problem = str(error)
+        found += _judgement(settings, told, topic, problem, now)
     return found
+
+
+def _judgement(
+    settings: AlertSettings, told: Mapping[str, Told], topic: str, problem: str, now: datetime
+) -> Iterator[News]:
+    """That a topic cannot be judged, and that it can be again."""
+    subject = f"no judgement:{topic}"
+    before = told.get(subject)
+    known = before.body["problem"] if before is not None and before.ended_at is None else ""
+    if problem == known:
+        return
+    title = f"Nothing can be told about {topic}" if problem else f"There is news about {topic} again"
+    alert = Alert(
+        topic, subject, f"{now:%Y-%m-%dT%H:%M:%S}", title, (problem,) if problem else (), link=_link(settings, "data"), resolved=not problem
+    )  # fmt: skip
+    yield News(alert, {"problem": problem}, ended=not problem)
 
 
 def _anomalies(warehouse: Warehouse, settings: AlertSettings, told: Mapping[str, Told], newest: date) -> Iterator[News]:
@@ -181,18 +209,23 @@ def _money(row: Mapping[Any, Any] | Row, name: str) -> str:
 
 
 def _sources(warehouse: Warehouse, settings: AlertSettings, told: Mapping[str, Told], today: date) -> Iterator[News]:
-    wrong: dict[str, tuple[str, str]] = {}
+    wrong: dict[str, tuple[str, str, str]] = {}
     for run in SyncRecords(warehouse.store.path).latest().values():
         if run.state == FAILED:
-            wrong[run.source] = (f"Source {run.source} could not be read", run.message)
+            wrong[run.source] = (f"Source {run.source} could not be read", run.message, f"run {run.run}")
+        elif run.state == INCOMPLETE:
+            wrong[run.source] = (
+                f"Source {run.source} brought files that could not be used",
+                run.message,
+                f"run {run.run}",
+            )
     for source, day in late_sources(warehouse, today):
         words = f"Its newest day is {day:%-d %B %Y}; figures since then are not complete."
-        wrong.setdefault(source, (f"Source {source} has brought nothing new", words))
-    for source, (title, words) in wrong.items():
+        wrong.setdefault(source, (f"Source {source} has brought nothing new", words, f"since {day}"))
+    for source, (title, words, episode) in wrong.items():
         subject = f"{SOURCES}:{source}"
         before = told.get(subject)
         if before is None or before.ended_at is not None:
-            episode = f"since {today}"
             alert = Alert(SOURCES, subject, episode, title, (words,) if words else (), link=_link(settings, "data"))
             yield News(alert, {"title": title, "event": episode})
     for subject, before in told.items():

@@ -203,6 +203,18 @@ def test_a_source_that_fails_is_told_and_when_it_works_again(spiked: Path) -> No
     assert again.resolved
 
 
+def test_a_topic_that_cannot_be_judged_keeps_the_others_from_nobody(spiked: Path) -> None:
+    config = spiked.parent / "percall.toml"
+    config.write_text('[[budget]]\nname = "Odd"\namount = "a lot"\n')
+    broken, settings, outbox = read_configuration(config), _settings(), Outbox(spiked)
+    told = tell(open_current(spiked, broken), settings, outbox, lambda: NOON)
+    assert [alert.topic for alert in told] == ["anomalies", "budgets"]
+    assert "Odd" in told[1].lines[0]
+    assert not tell(open_current(spiked, broken), settings, outbox, lambda: NOON + timedelta(hours=1))
+    (mended,) = tell(open_current(spiked, Configuration()), settings, outbox, lambda: NOON + timedelta(hours=2))
+    assert mended.resolved
+
+
 def test_quiet_time_delays_and_loses_nothing(spiked: Path, hook: Webhook) -> None:
     config = Configuration(reporting_time_zone="Asia/Ho_Chi_Minh")
     settings, outbox = _settings(quiet_hours="22:00-07:00"), Outbox(spiked)
