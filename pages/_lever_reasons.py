@@ -12,6 +12,8 @@ from typing import Any, cast
 import pandas as pd
 import streamlit as st
 
+from analytics import formatting
+from analytics.simulators.effect import sampling_error
 from analytics.simulators.lever import Lever
 from analytics.simulators.lever_page import LeverPage, Outcome, Setting
 from analytics.simulators.situation import Situation
@@ -60,12 +62,29 @@ def reasons(page: LeverPage, risk: Risk | None) -> None:
         return
     main = page.main(situation)
     st.caption(draw.plain(f"{main.label}: {setting[main.name]}"))
+    _sample(situation, lever)
     _detail(page, situation, lever, period)
     known = risk is not None and risk(situation, lever, setting) is not None
     _points(page, curve, period, without_risk=known and all(risk is None for risk in curve["risk"]))
     if acts_on_calls(curve):
         with st.spinner("Replaying the calls …"):
             _evidence(page, outcome, period)
+
+
+def _sample(situation: Situation, lever: Lever) -> None:
+    """How far the saving could be off because not all calls are replayed, where they are too many."""
+    workload = situation.workload
+    if not workload.is_sample:
+        return
+    with st.spinner("Replaying the calls …"):
+        error = sampling_error(situation, lever)
+    held, all_of_them = formatting.count(len(workload)), formatting.count(workload.population)
+    st.caption(
+        draw.plain(
+            f"A weighted sample of {held} of {all_of_them} calls is replayed: from that alone the saving has a standard error of "
+            f"{formatting.usd(error)} a month."
+        )
+    )
 
 
 def acts_on_calls(curve: pd.DataFrame) -> bool:

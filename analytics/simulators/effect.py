@@ -7,6 +7,7 @@ replayed when it is asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -63,9 +64,25 @@ def outcome(situation: Situation, effect: Effect) -> Waterfall:
     def evidence(_place: int, limit: int = 100) -> pd.DataFrame:
         return changed_calls(situation.workload, effect.lever.apply(situation).workload, limit)
 
-    facts = Facts(lever=effect.lever, alone=after.costs, touched=effect.changed, changed=effect.changed)
+    facts = Facts(
+        lever=effect.lever,
+        alone=after.costs,
+        touched=effect.changed,
+        changed=effect.changed,
+        # Of a sample it is not in the sums: `sampling_error` replays for it.
+        sampling_error=math.nan if situation.workload.is_sample else 0.0,
+    )
     notes = tuple(dict.fromkeys((*situation.notes, *effect.notes)))
     return fall(situation, (before, after), (facts,), notes=notes, evidence=evidence)
+
+
+def sampling_error(situation: Situation, lever: Lever) -> float:
+    """Standard error of what the lever saves, USD per month, from replaying a sample of the calls; 0 where all are replayed. A whole replay."""
+    workload = situation.workload
+    if not workload.is_sample:
+        return 0.0
+    after = lever.apply(situation).workload
+    return workload.sampling_error(workload.spent() - after.spent()) * situation.window.scale_to_month
 
 
 def _after(before: Totals, effect: Effect) -> Totals:

@@ -11,11 +11,14 @@ import pandas as pd
 import pytest
 
 from analytics.simulators.breakdown import Axes
+from analytics.simulators.effect import sampling_error
 from analytics.simulators.heavy_columns import Coded, Lists
 from analytics.simulators.infrastructure import CostLine
+from analytics.simulators.lever import Selection
 from analytics.simulators.lever_pages import PAGES, defaults
 from analytics.simulators.run_scenario import run
-from analytics.simulators.situation import Situation
+from analytics.simulators.situation import Memo, Situation
+from analytics.simulators.tier_switch import SwitchOff
 from analytics.simulators.waterfall import Waterfall
 from tests.analytics.simulators.made import BIG, OTHER, SMALL, call, situation_of
 
@@ -177,3 +180,21 @@ def test_sums_along_days_and_groups_are_the_same_money(situation: Situation) -> 
     whole = Axes.of(situation).sums(spent[place], place)
     np.testing.assert_allclose(apart.by_group.sum(axis=0), whole.by_group)
     np.testing.assert_allclose(apart.cumulated()[2].by_day, whole.by_day)
+
+
+def test_the_error_of_a_sample_is_the_replay_s(situation: Situation) -> None:
+    """Every second call, each for two: the prepared sums do not know the error, a replay does."""
+    assert sampling_error(situation, SwitchOff(Selection(feature=("ask",)), 0.5)) == 0
+    workload = situation.workload
+    two = np.full(len(workload), 2.0)
+    strata = workload.feature.astype(np.int32) + 1
+    held = replace(workload, weight=two, money=workload.money * two, stratum=strata, population=2 * len(workload))
+    sampled = replace(situation, workload=held, memo=Memo())
+    lever = SwitchOff(Selection(feature=("ask",)), 0.5)
+    (step,) = run(sampled, (lever,)).steps
+    assert step.sampling_error > 0
+    assert sampling_error(sampled, lever) == pytest.approx(step.sampling_error)
+    page = PAGES["switch-off"]
+    setting = {**defaults(page, sampled), "features": ("ask",), "share": "50%"}
+    same(page.outcome(sampled, setting).waterfall, run(sampled, (lever,)))
+    assert np.isnan(page.outcome(sampled, setting).waterfall.steps[0].sampling_error)
