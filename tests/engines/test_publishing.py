@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,22 @@ def test_only_what_changed_is_written(engine: str, tmp_path: Path, on_clickhouse
         changed.publication.publication_id,
         first.publication.publication_id,
     ]
+
+
+def test_what_people_wrote_stays_in_the_store(tmp_path: Path, on_clickhouse: Configuration) -> None:
+    assert on_clickhouse
+    configuration = engines(tmp_path)["clickhouse"]
+    text = {
+        "call_id": "c0", "source": "calls", "started_at": datetime(2026, 5, 10), "feature": "search", "text_normalised": "my secret question",
+        "load_id": 1,
+    }  # fmt: skip
+    store = store_of(tmp_path / "store", [call("2026-05-10", "1")], call_texts=[text])
+    kept = open_current(store, Configuration())
+    assert kept.frame(kept.table("call_texts"))["text_normalised"].tolist() == ["my secret question"]
+    publish(store, configuration)
+    there = open_current(store, configuration)
+    assert len(there.frame(there.table("call_texts"))) == 0
+    assert len(there.frame(there.table("calls"))) == 1
 
 
 def test_virtual_tags_count_as_published(tmp_path: Path, on_clickhouse: Configuration) -> None:
