@@ -1,9 +1,9 @@
 """From a slider to the painted chart, in a real Chromium: every lever's page against the floor, in one run.
 
 The floor is the smallest page that a server can answer with: a fragment with a slider that changes one text. Each move is one press of an arrow
-key on the slider. Painted is the frame after the chart's point has moved; answered, the frame after the headline, which comes from the server
-with the range, has changed; of the floor, the frame after its text has changed. Floor and page take turns, so that whatever else the machine
-does slows both.
+key on the slider. Painted is the frame after the chart's point has moved; answered, the frame after the headline, the figures or what is
+assumed, which come from the server, have changed; of the floor, the frame after its text has changed. Floor and page take turns, so that
+whatever else the machine does slows both.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _WATCH = """
 addEventListener("keydown", () => { window.pressed = performance.now(); }, true);
 window.shown = (kind) => {
   if (kind === "text") return document.querySelector("[data-testid=stText]")?.textContent;
-  if (kind === "headline") return document.querySelector(".st-key-headline h1")?.textContent;
+  const said = ".st-key-headline h1, [data-testid=stMetricValue], [data-testid=stMain] li";
+  if (kind === "answer") return [...document.querySelectorAll(said)].map((each) => each.textContent).join();
   const host = document.querySelector("[class*=_chart] [data-testid=stBidiComponentIsolated]");
   return host?.shadowRoot?.querySelector("svg path.chosen")?.getAttribute("transform");
 };
@@ -64,13 +65,13 @@ window.watch = (kinds) => {
 };
 """
 
-CHART, HEADLINE, TEXT = "chart", "headline", "text"
+CHART, ANSWER, TEXT = "chart", "answer", "text"
 
 
 def measure_browser_sliders(store: Path, moves: int = 40, levers: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
     """Moves on every lever's page (or on those of `levers`), and as many on the floor, in turns.
 
-    By lever: title; milliseconds `chart` (slider to painted chart), `answer` (to the new headline) and `floor`, each with median and p95; `ratio`
+    By lever: title; milliseconds `chart` (slider to painted chart), `answer` (to the server's answer) and `floor`, each with median and p95; `ratio`
     and `p95_ratio`: those of the chart : median of the floor; `answer_ratio`: of the answer's median. Raises RuntimeError when no Chromium is found
     or a page is not drawn again.
     """
@@ -93,11 +94,11 @@ def measure_browser_sliders(store: Path, moves: int = 40, levers: tuple[str, ...
                     ]
                 )
                 at_page = _open(browser, f"{server.url}/{path}?{query}", chart=True)
-                _moved(at_page, (CHART, HEADLINE), 4)
+                _moved(at_page, (CHART, ANSWER), 4)
                 _moved(at_floor, (TEXT,), 4)
-                times: dict[str, list[float]] = {CHART: [], HEADLINE: [], TEXT: []}
+                times: dict[str, list[float]] = {CHART: [], ANSWER: [], TEXT: []}
                 while len(times[CHART]) < moves:
-                    for where, kinds in ((at_floor, (TEXT,)), (at_page, (CHART, HEADLINE))):
+                    for where, kinds in ((at_floor, (TEXT,)), (at_page, (CHART, ANSWER))):
                         for kind, values in _moved(where, kinds, ROUND).items():
                             times[kind] += values
                 found[lever] = {"title": page.kind.title, **_facts(times)}
@@ -165,7 +166,7 @@ def _moved(page: Page, kinds: tuple[str, ...], moves: int) -> dict[str, list[flo
 
 
 def _facts(times: dict[str, list[float]]) -> dict[str, Any]:
-    chart, answer, floor = times[CHART], times[HEADLINE], times[TEXT]
+    chart, answer, floor = times[CHART], times[ANSWER], times[TEXT]
     return {
         "chart_ms": median(chart),
         "chart_p95_ms": _p95(chart),

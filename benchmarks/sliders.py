@@ -1,7 +1,7 @@
 """What the server works on a lever's page: preparing it, and moving a slider. CPU time of this process, so that other work does not count.
 
 python -m benchmarks.sliders                        10 million calls; measures, and writes docs/benchmarks-sliders.md
-python -m benchmarks.sliders --calls 200000 --moves 10 --output /tmp/sliders.md
+python -m benchmarks.sliders server                 one part alone: server or browser; the page is written once both are there
 
 The data and the store of the other benchmarks are used where they are there (`--folder`), and stay as they are.
 """
@@ -9,6 +9,7 @@ The data and the store of the other benchmarks are used where they are there (`-
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 from datetime import timedelta
@@ -30,6 +31,7 @@ from warehouse.configuration import read_configuration
 from warehouse.reader import open_current
 
 DEFAULT_CALLS = 10_000_000
+PARTS = ("server", "browser")
 OTHER: dict[str, tuple[str, float]] = {
     "model-routing": ("escalation", 1.0), "semantic-cache": ("embedding", 0.01), "prompt-cache": ("features", 0), "output-limit": ("retry", -1.0),
     "batch": ("features", 0), "rag": ("chunk", 16), "gpu-rightsizing": ("cold", 10.0), "self-host": ("other", 100.0), "spot": ("price", 1.0),
@@ -150,8 +152,8 @@ def report(server: dict[str, Any], browser: dict[str, dict[str, Any]]) -> str:
             f"{server['bytes_after'] / gib:.1f} GiB after every lever was prepared.",
             "",
             "A replay is what one answer would take without preparation. A lever is prepared at the first sight of its page, for all steps of its",
-            "slider. A move is the whole answer at another step: headline with range, curve, breakdown by feature, counts. Another control is one that",
-            "is a factor of prepared sums (a fee, a share, the features); a control that changes every call anew (the target model, the length of",
+            "slider. A move is the whole answer at another step: headline with range, curve, breakdown by feature, counts. Another control is one",
+            "that is a factor of prepared sums (a fee, a share, the features); a control that changes every call anew (the target model, the length of",
             "answers, the life of a cached answer) is prepared again, as at first sight.",
             "",
             _table(
@@ -160,9 +162,9 @@ def report(server: dict[str, Any], browser: dict[str, dict[str, Any]]) -> str:
             "",
             "## From the slider to the painted chart",
             "",
-            "Chromium against the product's app, one arrow key at a time, medians and 95th percentiles. Floor: a fragment that changes one text, on an",
-            "empty page, in turns with the page. Chart: the point on the curve and the cost beside it, which follow the thumb in the browser. Answer:",
-            "the new headline with its range, from the server.",
+            "Chromium against the product's app, one arrow key at a time, medians and 95th percentiles. Floor: a fragment that changes one text, on",
+            "an empty page, in turns with the page. Chart: the point on the curve and the cost beside it, which follow the thumb in the browser.",
+            "Answer: the server's, with the headline, its range and the figures.",
             "",
             _table(
                 ["Page", "Floor, ms", "Chart, ms", "Chart p95, ms", "Chart : floor", "Chart p95 : floor", "Answer, ms", "Answer : floor"], lines
@@ -175,6 +177,7 @@ def report(server: dict[str, Any], browser: dict[str, dict[str, Any]]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `python -m benchmarks.sliders`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sliders", description="Speed of the levers' pages.")
+    parser.add_argument("part", nargs="?", default="all", choices=("all", *PARTS))
     parser.add_argument("--calls", type=int, default=DEFAULT_CALLS, help="number of calls (default: 10 million)")
     parser.add_argument("--moves", type=int, default=40, help="moves of every slider (default: 40)")
     parser.add_argument("--folder", type=Path, help="where data and store lie (default: the temporary folder)")
@@ -182,8 +185,13 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     folder = options.folder or Path(tempfile.gettempdir()) / "percall-benchmarks" / str(options.calls)
     store = store_with_gpu(folder, options.calls)
-    server = measure_sliders(store, options.moves)
-    options.output.write_text(report(server, measure_browser_sliders(store, options.moves)), encoding="utf-8")
+    results = {part: folder / f"sliders-{part}.json" for part in PARTS}
+    for part, measure in (("server", measure_sliders), ("browser", measure_browser_sliders)):
+        if options.part in ("all", part):
+            results[part].write_text(json.dumps(measure(store, options.moves)), encoding="utf-8")
+    if all(path.exists() for path in results.values()):
+        found = [json.loads(path.read_text(encoding="utf-8")) for path in results.values()]
+        options.output.write_text(report(*found), encoding="utf-8")
 
 
 if __name__ == "__main__":
