@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -133,7 +134,7 @@ def test_no_file_is_left_when_a_download_fails(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("status", "words"), [(401, "does not accept the credentials"), (403, "does not allow this")])
 def test_what_a_person_must_mend_is_told_at_once_without_the_secret(status: int, words: str) -> None:
-    body = '{"error": {"message": "the key %s is not good"}}' % KEY
+    body = json.dumps({"error": {"message": f"the key {KEY} is not good"}})
     with serving(answer(status, body)) as (base, asked), ask(base) as service:
         with pytest.raises(SourceError, match=words) as raised:
             service.json("/usage", {"key": KEY})
