@@ -16,7 +16,7 @@ from pages._situation import situation
 def current_setting(page: LeverPage, found: Situation) -> dict[str, Any]:
     """The setting of this session's sliders. A fragment of its own is not drawn again when they move: it asks when it is used."""
     setting: dict[str, Any] = {}
-    for control in page.controls(found):
+    for control in page.drawn(found):
         value = st.session_state.get(f"{page.key}_{control.name}", control.default)
         if control.kind == "features":
             value = tuple(sorted(value or ()))
