@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -255,7 +256,15 @@ def _replica_hours(setting: GpuRightsizing, situation: Situation, load: GpuLoad)
 def price_of(gpu: str, catalogue: pd.DataFrame | None = None) -> float:
     """USD per hour of one such GPU: the cheapest that the catalogue's sources of today offer; the reference case's snapshot only if no other
     has it. Raises InputError for a GPU without a price."""
-    frame = known_gpus() if catalogue is None else catalogue
+    return _known_price(gpu) if catalogue is None else _cheapest(gpu, catalogue)
+
+
+@lru_cache(maxsize=256)
+def _known_price(gpu: str) -> float:
+    return _cheapest(gpu, known_gpus())
+
+
+def _cheapest(gpu: str, frame: pd.DataFrame) -> float:
     frame = frame[(frame["gpu"] == gpu) & frame["on_demand_usd_per_gpu_hour"].notna()]
     today = frame[frame["source"] != ARTICLE_SOURCE]
     prices = (today if len(today) else frame)["on_demand_usd_per_gpu_hour"]

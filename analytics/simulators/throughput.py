@@ -39,7 +39,15 @@ class Gpu:
 
 def find_gpu(name: str, catalogue: pd.DataFrame | None = None) -> Gpu:
     """The GPU of this catalogue name ("L4"). Raises InputError that lists the names there are."""
-    frame = known_gpus() if catalogue is None else catalogue
+    return _known_gpu(name) if catalogue is None else _found(name, catalogue)
+
+
+@lru_cache(maxsize=256)
+def _known_gpu(name: str) -> Gpu:
+    return _found(name, known_gpus())
+
+
+def _found(name: str, frame: pd.DataFrame) -> Gpu:
     rows = frame[frame["gpu"] == name]
     if rows.empty:
         raise InputError(f"the catalogue has no GPU {name!r}; choose {', '.join(sorted(frame['gpu'].unique()))}")
