@@ -139,7 +139,9 @@ def gpu_load(situation: Situation, resources: tuple[str, ...] = ()) -> GpuLoad:
     Raises InputError when there are none, when they are of several kinds (name the resources then), or when a busy share is missing.
     """
     table = situation.utilization
-    logged = set() if table.empty else set(table["resource"].dropna())
+    # A lever before this one may have put another table in place. It is kept beside the value, so that its id stays its own.
+    named = ("gpus with a log", id(table))
+    logged = situation.memo.get(named, lambda: (table, set() if table.empty else set(table["resource"].dropna())))[1]
     lines = tuple(
         line
         for line in situation.infrastructure.matching(category=GPU_CATEGORY)
@@ -153,8 +155,6 @@ def gpu_load(situation: Situation, resources: tuple[str, ...] = ()) -> GpuLoad:
     names = tuple(line.resource for line in lines)
     if len(set(names)) < len(names):
         raise InputError("a GPU is billed in several lines: filter by feature or name the resources")
-    # A lever before this one may have put another table in place. It is kept beside the value, so that its id stays its own.
-    table = situation.utilization
     key = ("gpu load", lines, names, id(table))
     return situation.memo.get(key, lambda: (table, _gpu_load(situation, lines)))[1]
 
