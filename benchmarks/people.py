@@ -14,9 +14,11 @@ import asyncio
 import os
 import random
 import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -94,10 +96,10 @@ def measure_people(
     floor = folder / "floor.py"
     floor.write_text(FLOOR_APP)
     with running(floor, store, folder) as server:
-        least = asyncio.run(_visit(server, people, interval, floor_minutes * 60, [""]))
+        least = _alone(_visit(server, people, interval, floor_minutes * 60, [""]))
     with running(APP, store, folder) as server:
-        asyncio.run(_see_everything(server))
-        product = asyncio.run(_visit(server, people, interval, minutes * 60, _addresses()))
+        _alone(_see_everything(server))
+        product = _alone(_visit(server, people, interval, minutes * 60, _addresses()))
     return {
         "people": people, "interval_seconds": interval, "minutes": minutes, "slider_share": SLIDER_SHARE, "floor": least, "product": product,
     }  # fmt: skip
@@ -119,6 +121,15 @@ async def _see_everything(server: Server) -> None:
     await visitor.socket.close()
     if outcome.errors:
         raise RuntimeError(f"before any crowd: {outcome.errors[0]}")
+
+
+_Answer = TypeVar("_Answer")
+
+
+def _alone(talk: Coroutine[Any, Any, _Answer]) -> _Answer:
+    """Run a conversation to its end in a thread of its own: this one may have an event loop already, as a driven browser's has."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, talk).result()
 
 
 async def _visit(server: Server, people: int, interval: float, seconds: float, pages: list[str]) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def test_growth_shows_what_calls_earn(demo_store: Path, monkeypatch: pytest.Monk
     # Twice as many: its calls' cost of 19,763.80 USD and its revenue of 7,840.00 USD again.
     values = {metric.label: metric.value for metric in app.metric}
     assert (values["More cost"], values["More revenue"]) == ("$19,764", "$7,840")
-    assert "it only counts more often" in text
+    next(one for one in app.toggle if "tables" in one.label).set_value(True).run()
+    assert "it only counts more often" in words(app)
 
 
 def test_prompt_caching_is_calibrated_before_any_what_if(demo_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
