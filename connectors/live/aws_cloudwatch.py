@@ -6,21 +6,19 @@ of its own (`connectors.live.pieces`); a day of which fewer rows are left than w
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from connectors.gpu_names import catalogue_gpu
-from connectors.live import trailing
+from connectors.live import trailing, utilization_days
 from connectors.live.aws_session import ACCESS, client, translated
-from connectors.live.pieces import days, midnight, piece_path
 from connectors.live.requests import attempts
 from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
 from warehouse.errors import InputError, PercallError
@@ -49,12 +47,10 @@ OPTIONS: Sequence[Option] = (
 PRICE = Decimal("0.01") / 1000
 """USD per metric that GetMetricData is asked for (aws.amazon.com, CloudWatch pricing)."""
 
-_HOUR = timedelta(hours=1)
 _QUERIES_AT_ONCE = 500
 _DAYS_AT_ONCE = 7
 """500 series of 7 days are 84,000 points; GetMetricData answers with 100,800 at most."""
 
-_KEPT = 90
 _COLUMNS = ("hour", "resource", "gpu", "gpu_count", "gpu_utilization", "memory_used", "model", "feature")
 _NEEDED = "cloudwatch:ListMetrics and cloudwatch:GetMetricData"
 
@@ -117,9 +113,9 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:
     """The days to read; lists the metrics, and reads none."""
-    first, until = _period(settings, position, window)
+    first, until = utilization_days.period(settings, position, window)
     metrics = _Asking(settings, lambda _message, _share: None).metrics()
-    chunks = len(_chunks(first, until))
+    chunks = len(utilization_days.spans(first, until, _DAYS_AT_ONCE))
     requests = chunks * -(-len(metrics) // _QUERIES_AT_ONCE)
     yield Planned(
         f"{len(metrics)} metrics by hour", f"{first:%Y-%m-%d} to {until:%Y-%m-%d %H:%M}", requests, None, len(metrics) * chunks * PRICE,
@@ -131,42 +127,12 @@ def pull(
     settings: SourceSettings, position: Position, window: Window, folder: Path, progress: Progress
 ) -> Iterator[Batch]:
     """Days of utilization, up to the last hour that is over."""
-    first, until = _period(settings, position, window)
     asking = _Asking(settings, progress)
     metrics = asking.metrics()
-    known: dict[str, int] = dict(position.get("days", {}))
-    for start, end in _chunks(first, until):
-        progress(f"reading {start:%Y-%m-%d} to {end:%Y-%m-%d %H:%M}", trailing.share(start, first, until))
-        rows = _rows(settings, asking.values(metrics, start, end))
-        paths, notes = [], []
-        for day in days(start.date(), (end - _HOUR).date()):
-            own = [row for row in rows if row["hour"].date() == day]
-            if len(own) < known.get(str(day), 0):
-                notes.append(
-                    f"of {day} only {len(own)} of {known[str(day)]} rows are still there; it stays as it was read"
-                )
-            elif own:
-                paths.append(_write(piece_path(folder, settings, str(day), "csv"), own))
-                known[str(day)] = len(own)
-        state = {"read_until": end.isoformat(), "days": dict(sorted(known.items())[-_KEPT:])}
-        yield Batch(
-            paths, state, "utilization", on_overlap="pieces", what=f"{start:%Y-%m-%d}", notes=notes, together=True
-        )
-
-
-def _period(settings: SourceSettings, position: Position, window: Window) -> tuple[datetime, datetime]:
-    """First hour, and the end of the last hour that is over."""
-    until = window.now.replace(minute=0, second=0, microsecond=0)
-    return min(midnight(trailing.begin(position, window, settings.options)), until), until
-
-
-def _chunks(first: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
-    found = []
-    while first < until:
-        end = min(until, first + timedelta(days=_DAYS_AT_ONCE))
-        found.append((first, end))
-        first = end
-    return found
+    yield from utilization_days.batches(
+        settings, position, window, folder, progress, days_at_once=_DAYS_AT_ONCE, columns=_COLUMNS,
+        read=lambda start, end: (_rows(settings, asking.values(metrics, start, end)), []),
+    )  # fmt: skip
 
 
 Values = Mapping[_Metric, Mapping[datetime, float]]
@@ -217,14 +183,6 @@ def _serves(settings: SourceSettings) -> dict[str, dict[str, str]]:
             )
         found[machine] = dict(what)
     return found
-
-
-def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.DictWriter(out, _COLUMNS)
-        writer.writeheader()
-        writer.writerows({**row, "hour": f"{row['hour']:%Y-%m-%dT%H:%M:%SZ}"} for row in rows)
-    return path
 
 
 class _Asking:

@@ -10,21 +10,20 @@ minutes is not. Counters are read with `increase`, which restarts of a server do
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from connectors.gpu_names import catalogue_gpu
-from connectors.live import trailing
-from connectors.live.pieces import days, midnight, piece_path
+from connectors.live import trailing, utilization_days
 from connectors.live.requests import Service
 from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
+from connectors.live.utilization_days import HOUR
 from warehouse.errors import InputError, SourceError
 
 KIND = "prometheus"
@@ -56,12 +55,10 @@ OPTIONS: Sequence[Option] = (
     replace(trailing.HISTORY, default=15, example="15"),
 )  # fmt: skip
 
-_HOUR = timedelta(hours=1)
 _MOST_POINTS = 11_000
 """Points per series that Prometheus answers with at most."""
 
 _DAYS_AT_ONCE = min(14, _MOST_POINTS // 24)
-_KEPT = 90
 _COLUMNS = (
     "hour",
     "resource",
@@ -120,8 +117,8 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:
     """One line for each figure."""
-    first, until = _period(settings, position, window)
-    requests = len(_chunks(first, until))
+    first, until = utilization_days.period(settings, position, window)
+    requests = len(utilization_days.spans(first, until, _DAYS_AT_ONCE))
     for figure, query in _queries(settings).items():
         yield Planned(figure, f"{first:%Y-%m-%d} to {until:%Y-%m-%d %H:%M}", requests, reason=query)
 
@@ -130,42 +127,11 @@ def pull(
     settings: SourceSettings, position: Position, window: Window, folder: Path, progress: Progress
 ) -> Iterator[Batch]:
     """Days of utilization, up to the last hour that is over."""
-    first, until = _period(settings, position, window)
-    known: dict[str, int] = dict(position.get("days", {}))
     with _service(settings, progress) as service:
-        for start, end in _chunks(first, until):
-            progress(f"reading {start:%Y-%m-%d} to {end:%Y-%m-%d %H:%M}", trailing.share(start, first, until))
-            rows, notes = _rows(settings, service, start, end)
-            paths = []
-            for day in days(start.date(), (end - _HOUR).date()):
-                own = [row for row in rows if row["hour"].date() == day]
-                if len(own) < known.get(str(day), 0):
-                    notes.append(
-                        f"of {day} only {len(own)} of {known[str(day)]} rows are still there; it stays as it was read"
-                    )
-                elif own:
-                    paths.append(_write(piece_path(folder, settings, str(day), "csv"), own))
-                    known[str(day)] = len(own)
-            state = {"read_until": end.isoformat(), "days": dict(sorted(known.items())[-_KEPT:])}
-            yield Batch(
-                paths, state, "utilization", on_overlap="pieces", what=f"{start:%Y-%m-%d}", notes=notes, together=True
-            )
-
-
-def _period(settings: SourceSettings, position: Position, window: Window) -> tuple[datetime, datetime]:
-    """First hour, and the end of the last hour that is over."""
-    until = trailing.utc(window.now).replace(minute=0, second=0, microsecond=0)
-    return min(midnight(trailing.begin(position, window, settings.options)), until), until
-
-
-def _chunks(first: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
-    """Periods of whole days that one query may ask for."""
-    found = []
-    while first < until:
-        end = min(until, first + timedelta(days=_DAYS_AT_ONCE))
-        found.append((first, end))
-        first = end
-    return found
+        yield from utilization_days.batches(
+            settings, position, window, folder, progress, days_at_once=_DAYS_AT_ONCE, columns=_COLUMNS,
+            read=lambda start, end: _rows(settings, service, start, end),
+        )  # fmt: skip
 
 
 def _queries(settings: SourceSettings) -> dict[str, str]:
@@ -195,7 +161,7 @@ def _rows(
     answers: dict[str, list[_Series]] = {}
     for figure, query in _queries(settings).items():
         # The value at the end of an hour is that of the hour.
-        period = {"start": _stamp(start + _HOUR), "end": _stamp(end), "step": 3600}
+        period = {"start": _stamp(start + HOUR), "end": _stamp(end), "step": 3600}
         page = service.json("api/v1/query_range", {"query": query, **period})
         answers[figure] = [_series(settings, query, entry) for entry in _result(settings, page, query)]
     rows: dict[tuple[datetime, str], dict[str, Any]] = defaultdict(dict)
@@ -255,7 +221,7 @@ def _machine(series: _Series, label: str) -> str:
 def _series(settings: SourceSettings, query: str, entry: Mapping[str, Any]) -> _Series:
     try:
         values = {
-            datetime.fromtimestamp(int(float(stamp)), UTC).replace(tzinfo=None) - _HOUR: float(text)
+            datetime.fromtimestamp(int(float(stamp)), UTC).replace(tzinfo=None) - HOUR: float(text)
             for stamp, text in entry["values"]
         }
         return _Series(dict(entry["metric"]), {hour: value for hour, value in values.items() if math.isfinite(value)})
@@ -276,14 +242,6 @@ def _result(settings: SourceSettings, page: Any, query: str) -> list[Any]:
             f"{settings.name}: no usable answer to {query}: is {settings.options['url']} the address of Prometheus?"
         )
     return list(data.get("result") or ())
-
-
-def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.DictWriter(out, _COLUMNS)
-        writer.writeheader()
-        writer.writerows({**row, "hour": f"{row['hour']:%Y-%m-%dT%H:%M:%SZ}"} for row in rows)
-    return path
 
 
 def _stamp(moment: datetime) -> int:
