@@ -12,6 +12,9 @@ from connectors.files import quote_identifier, sql_text
 from warehouse.configuration import Configuration
 from warehouse.schema import CALL_MONEY, LINE_MONEY
 
+MOST = 1_000_000_000_000
+"""A whole number beyond this, below zero or above, is no count of one row; sums of counts up to it stay within 64 bits."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -50,7 +53,7 @@ class Field:
             "text": lambda: f"trim({text})",
             "lower": lambda: f"lower(trim({text}))",
             "currency": lambda: f"upper(trim({text}))",
-            "integer": lambda: columns.integer(*self.names),
+            "integer": lambda: _counted(columns.integer(*self.names)),
             "double": lambda: columns.double(*self.names),
             "boolean": lambda: columns.boolean(*self.names),
             "money": lambda: columns.decimal(*self.names, type=LINE_MONEY),
@@ -64,7 +67,7 @@ class Field:
 
 
 _EXAMPLES = {
-    "integer": "write a whole number such as 1200",
+    "integer": f"write a whole number such as 1200, of at most {MOST:,}",
     "double": "write a plain number such as 0.75",
     "boolean": "write true or false",
     "money": "write a plain number such as 12.5 or 35.2E-7",
@@ -86,14 +89,21 @@ class Fault:
 
 
 def parsed_fields(columns: Columns, fields: Sequence[Field], configuration: Configuration) -> dict[str, str]:
-    """SQL of every field's value, and of its text under `_text_<name>` where it is read from text."""
+    """SQL of every field's value, and of its text under `_text_<name>` where it is read from text; of a whole number that the file stores
+    as one, the number as it is under `_given_<name>`."""
     values: dict[str, str] = {}
     for field in fields:
         value = field.value(columns, configuration)
         values[field.name] = value if field.default is None else _with_default(columns, field, value)
         if not field.is_typed(columns):
             values[f"_text_{field.name}"] = columns.text(*field.names)
+        elif field.type == "integer":
+            values[f"_given_{field.name}"] = columns.integer(*field.names)
     return values
+
+
+def _counted(number: str) -> str:
+    return f"(CASE WHEN {number} BETWEEN -{MOST} AND {MOST} THEN {number} END)"
 
 
 def _with_default(columns: Columns, field: Field, value: str) -> str:
@@ -112,6 +122,9 @@ def field_faults(columns: Columns, fields: Sequence[Field]) -> list[tuple[str, s
         if field.type in _EXAMPLES and not field.lenient and not typed:
             reason = f"{{}} cannot be read; {_EXAMPLES[field.type]}"
             faults.append((unreadable(text, field.name), f"{shown}|{text}", reason))
+        if field.type == "integer" and not field.lenient and typed:
+            given, reason = f"_given_{field.name}", f"{{}} is too large; {_EXAMPLES['integer']}"
+            faults.append((unreadable(given, field.name), f"{shown}|CAST({given} AS VARCHAR)", reason))
         if field.type in ("time", "day"):
             reason = "{} lies before 2006 or more than ten years ahead; correct it"
             faults.append((f"NOT {believable(field.name)}", f"{shown}|{text}", reason))

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -233,6 +234,35 @@ def test_a_time_that_no_calendar_has_rejects_its_row_of_parquet_as_of_csv(tmp_pa
     for name in ("calls.parquet", "calls.csv"):
         found = read(tmp_path / name)
         assert ([row["uncached_input_tokens"] for row in found.rows], len(found.rejects)) == ([7], 3), name
+
+
+HUGE = 2**63 - 1
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "wider parquet"])
+def test_a_count_that_no_call_has_rejects_its_row_and_not_the_load(tmp_path, form):
+    counts = {
+        "input_tokens": [7, HUGE, HUGE, 10**12, 7],
+        "cached_tokens": [0, HUGE, 0, 0, 0],
+        "total_tokens": [8, HUGE, 9, 9, 8],
+    }
+    table = pa.table(
+        {"started_at": [datetime(2026, 3, 2, 9)] * 5, "model": ["m"] * 5, "output_tokens": [1] * 5} | counts
+    )
+    path = tmp_path / "calls.file"
+    if form == "csv":
+        pa_csv.write_csv(table, path)
+    elif form == "parquet":
+        pq.write_table(table, path)
+    else:
+        wide = [2**64 - 1 if count == HUGE else count for count in counts["input_tokens"]]
+        pq.write_table(table.set_column(3, "input_tokens", pa.array(wide, pa.uint64())), path)
+    found = read(path)
+    assert [row["uncached_input_tokens"] for row in found.rows] == [7, 10**12, 7]
+    assert [(row, column) for row, column, _ in found.rejects] == [(2, "input_tokens"), (3, "input_tokens")]
+    assert all("1,000,000,000,000" in reason for *_, reason in found.rejects)
+    reports = load_paths(Store(tmp_path / "store"), Configuration(), [path])
+    assert [(report.status, report.rows_kept, report.rows_rejected) for report in reports] == [("stored", 3, 2)]
 
 
 def test_calls_as_typed_parquet_and_as_json(tmp_path):
