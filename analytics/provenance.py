@@ -62,12 +62,18 @@ class Provenance:
 def provenance(warehouse: Warehouse, view_name: str, filters: Filters, by: tuple[str, ...] = ()) -> Provenance:
     """How the view's answer for these filters comes about. Raises InputError for an unknown view, and whatever the view raises."""
     view = find_view(view_name)
-    recorder = _Recorder(warehouse)
+    recorder = _recorder(warehouse)
     view.answer(recorder, filters, by)
     return Provenance(
         view.name, view.answers, f"{period_name(filters)}, {filters.basis} cost, days in {warehouse.configuration.reporting_time_zone}",
         warehouse.snapshot_id, _sentence(warehouse, filters), _rules(warehouse, filters), tuple(recorder.statements),
     )  # fmt: skip
+
+
+def _recorder(warehouse: Warehouse) -> _Recorder:
+    """A recorder of the warehouse's own kind: an engine is asked in its own language."""
+    kind: type[_Recorder] = type("_RecorderOfKind", (_Recorder, type(warehouse)), {})
+    return kind(warehouse)
 
 
 class _Recorder(Warehouse):
@@ -89,10 +95,7 @@ class _Recorder(Warehouse):
     def materialise(self, name: str, expression: ir.Table) -> ir.Table:
         """Notes how the table is computed; it is computed by the snapshot itself, once."""
         self._note(f"table {name}", self.sql(expression))
-        return ledger_table if (ledger_table := self._kept(name)) is not None else super().materialise(name, expression)
-
-    def _kept(self, name: str) -> ir.Table | None:
-        return self.table(name) if Warehouse.has_table(self, name) else None
+        return self.table(name) if super().has_table(name) else super().materialise(name, expression)
 
     def _note(self, what: str, statement: str) -> None:
         if (what, statement) not in self.statements:

@@ -59,6 +59,9 @@ class Warehouse:
     saved on pages as of `revision` (default: now), or `tag_rules` in their place.
     """
 
+    reading_order: tuple[str, ...] = ()
+    """By these columns calls are ordered whose answers to several questions are laid side by side. None: DuckDB answers in the order of its files."""
+
     def __init__(
         self,
         store: Store,

@@ -70,6 +70,8 @@ def build_workload(
     calls = calls_between(warehouse, filters)
     if sampling is not None:
         calls = sampling.drawn(calls)
+    if warehouse.reading_order:
+        calls = calls.order_by(*warehouse.reading_order)
     unused = _unused_classes(warehouse, counted)
     table = warehouse.arrow(calls.select(**_selected(calls, unused)))
     started = _numbers(table, "started_at", "int64")
@@ -290,7 +292,8 @@ class _Loader:
         texts = self._warehouse.table("call_texts")
         column = "text_normalised" if name == "text" else "answer_id"
         kept = texts.select(text_source=texts.source, text_call=texts.call_id, value=texts[column])
-        calls = self._calls.mutate(place=ibis.row_number())
+        place, order = ibis.row_number(), self._warehouse.reading_order
+        calls = self._calls.mutate(place=place.over(ibis.window(order_by=order)) if order else place)
         joined = calls.left_join(kept, [calls.source == kept.text_source, calls.call_id == kept.text_call])
         joined = joined.select(joined.place, joined.started_at, joined.value).order_by("place")
         return joined, joined.value

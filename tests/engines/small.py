@@ -67,7 +67,8 @@ def _same(left: Any, right: Any) -> bool:
         return _nothing(left) and _nothing(right)
     if isinstance(left, float) and isinstance(right, float):
         return abs(left - right) <= 1e-12 * max(abs(left), abs(right))
-    if isinstance(left, Decimal | datetime) or isinstance(right, Decimal | datetime):
+    exact = Decimal | datetime | bool
+    if isinstance(left, exact) or isinstance(right, exact):
         return type(left) is type(right) and left == right
     return bool(left == right)
 

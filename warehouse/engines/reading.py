@@ -72,6 +72,8 @@ class EngineWarehouse(Warehouse):
     Raises StoreError when the data were published under settings (time zone, tag keys, cost categories) that are not those of now.
     """
 
+    reading_order = ("started_at", "source", "call_id")
+
     def __init__(self, path: Path, configuration: Configuration, engine: Engine, publication: Publication) -> None:
         if publication.rollup_key != rollup_key(configuration):
             raise StoreError(
@@ -123,8 +125,8 @@ class EngineWarehouse(Warehouse):
             return self._kept[name]
 
     def arrow(self, expression: ir.Expr) -> pa.Table:
-        """The answer as an Arrow table with the types that DuckDB gives: exact decimals, int64 counts, times without a zone."""
-        return as_duckdb_types(self.engine.arrow(self.sql(expression)))
+        """The answer as an Arrow table with the types that DuckDB gives: exact decimals, int64 counts, times without a zone, booleans."""
+        return as_duckdb_types(self.engine.arrow(self.sql(expression)), expression.as_table().schema())
 
     def span(self) -> tuple[date, date] | None:
         """First and last day (reporting time zone) with a call or a billing line; None when there is neither."""
@@ -166,10 +168,10 @@ class EngineWarehouse(Warehouse):
             ) from error
 
 
-def as_duckdb_types(table: pa.Table) -> pa.Table:
-    """The same values in the types in which DuckDB hands them out."""
+def as_duckdb_types(table: pa.Table, schema: ibis.Schema) -> pa.Table:
+    """The same values in the types in which DuckDB hands them out. `schema` tells booleans, which ClickHouse takes for numbers, from numbers."""
     for place, field in enumerate(table.schema):
-        wanted = _wanted(field.type)
+        wanted = pa.bool_() if schema[field.name].is_boolean() else _wanted(field.type)
         if wanted != field.type:
             table = table.set_column(place, field.name, table.column(place).cast(wanted))
     return table

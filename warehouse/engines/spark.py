@@ -3,6 +3,7 @@
     <location>/<table>/<part>/part.parquet
     <location>/publications/<publication>.json
     <location>/current                          name of the newest publication: replacing it is the atomic step
+    <location>/kept/<publication>/<name>.json   an answer that readers keep beside a publication, and the folder that it lies in
 
 The publisher writes Parquet itself, without Spark; readers look at the files of one publication. `location` is a folder of a file system that every
 worker mounts, or an address that pyarrow and Spark both know (s3://, gs://, hdfs://).
@@ -11,7 +12,9 @@ worker mounts, or an address that pyarrow and Spark both know (s3://, gs://, hdf
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from pyarrow import fs
 
 from warehouse.engines.engine import Publication
 from warehouse.engines.settings import EngineSettings
-from warehouse.engines.spark_dialect import COMPILER, compiled
+from warehouse.engines.spark_dialect import column_type, compiled
 from warehouse.errors import StoreError
 
 SETTINGS = {
@@ -36,7 +39,7 @@ SETTINGS = {
 
 STARTED_WITH = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
 _LONGEST_MESSAGE = 600
-_ANNOUNCED = "publications"
+_ANNOUNCED, _KEPT = "publications", "kept"
 
 
 class Spark:
@@ -85,24 +88,44 @@ class Spark:
     def _view(
         self, session: Any, publication: Publication, table: str, parts: tuple[str, ...], schema: ibis.Schema
     ) -> None:
+        # Told its columns, Spark need not start a job per table to read them out of the files.
+        columns = ", ".join(f"`{name}` {column_type(dtype)}" for name, dtype in schema.items())
         if parts:
-            frame = session.read.parquet(*(f"{self._address_for_spark}/{table}/{part}" for part in parts))
+            files = (f"{self._address_for_spark}/{table}/{part}" for part in parts)
+            frame = session.read.schema(columns).parquet(*files)
         else:
-            nulls = ", ".join(
-                f"CAST(NULL AS {COMPILER.type_mapper.to_string(dtype)}) AS `{name}`" for name, dtype in schema.items()
-            )
-            frame = session.sql(f"SELECT {nulls} WHERE false")
+            frame = session.createDataFrame([], columns)
         frame.createOrReplaceTempView(self.relation(publication, table))
 
     @property
     def _address_for_spark(self) -> str:
+        if "://" not in self._address:
+            return Path(self._address).as_uri()
         return self._address.replace("s3://", "s3a://", 1)
 
     def keep(self, publication: Publication, name: str, sql: str) -> str:
-        """Keep an answer in the executors' memory, for this session."""
-        kept = self.relation(publication, f"{name}_{hashlib.sha256(sql.encode()).hexdigest()[:10]}")
-        self._ask(lambda session: session.sql(sql).cache().createOrReplaceTempView(kept))
+        """Keep an answer as Parquet beside the publication, for all readers: the ledger costs more than all that is asked of it.
+
+        The note that says where it lies is written last, so that nobody reads a part of it; of two who write at once the last one counts.
+        """
+        digest = hashlib.sha256(sql.encode()).hexdigest()[:10]
+        kept, place = self.relation(publication, f"{name}_{digest}"), f"{_KEPT}/{publication.publication_id}"
+        note = f"{self._root}/{place}/{name}_{digest}.json"
+        self._ask(lambda session: self._keep(session, kept, f"{place}/{name}_{digest}", note, sql))
         return kept
+
+    def _keep(self, session: Any, kept: str, place: str, note: str, sql: str) -> None:
+        from pyspark.sql.types import StructType  # noqa: PLC0415 - installed by few
+
+        known = self._read(note)
+        if known is None:
+            answer = session.sql(sql)
+            known = json.dumps({"folder": f"{place}_{uuid.uuid4().hex[:8]}", "schema": answer.schema.jsonValue()})
+            answer.write.parquet(f"{self._address_for_spark}/{json.loads(known)['folder']}")
+            self._write(note, known)
+        found = json.loads(known)
+        frame = session.read.schema(StructType.fromJson(found["schema"]))
+        frame.parquet(f"{self._address_for_spark}/{found['folder']}").createOrReplaceTempView(kept)
 
     def publications(self) -> list[Publication]:
         """What is announced, the newest first."""
@@ -141,6 +164,9 @@ class Spark:
         for info in self._listed(_ANNOUNCED):
             if info.base_name.removesuffix(".json") not in ids:
                 self._files.delete_file(info.path)
+        for info in self._listed(_KEPT):
+            if info.base_name not in ids:
+                self._files.delete_dir(info.path)
         for table in next(iter(kept)).parts:
             named = {part for one in kept for part in one.parts.get(table, ())}
             for info in self._listed(table):

@@ -22,6 +22,9 @@ class ExactCompiler(PySparkCompiler):
 
     __slots__ = ()
 
+    SIMPLE_OPS = {ops.Hash: "xxhash64"}  # noqa: RUF012 - Ibis reads it once, when the class is made
+    """Keys of 64 bits: of 32, as Ibis takes, some of 100,000 users would be one."""
+
     def visit_Field(self, op: ops.Field, *, rel: Any, name: str) -> Any:  # noqa: N802
         """A column. NaN stays NaN: Ibis asks an option of a backend that is not loaded here."""
         return SQLGlotCompiler.visit_Field(self, op, rel=rel, name=name)
@@ -66,3 +69,14 @@ COMPILER = ExactCompiler()
 def compiled(operation: Any) -> str:
     """Spark SQL of an Ibis operation, kept."""
     return str(COMPILER.to_sqlglot(operation.to_expr()).sql(dialect=COMPILER.dialect))
+
+
+def column_type(dtype: dt.DataType) -> str:
+    """Spark's name of a column's type in a Parquet file: times without a zone; whole numbers of 64 bits without a sign are decimals there."""
+    if dtype.is_timestamp():
+        return "TIMESTAMP_NTZ"
+    if dtype.is_unsigned_integer():
+        return "DECIMAL(20, 0)"
+    if isinstance(dtype, dt.Array):
+        return f"ARRAY<{column_type(dtype.value_type)}>"
+    return str(COMPILER.type_mapper.to_string(dtype))
