@@ -20,6 +20,7 @@ from analytics.currency import require_one_currency
 from analytics.feature_detail import calls_between
 from analytics.filters import UNTAGGED, Filters, apply, period_start
 from analytics.frames import Row, frame_of, name_order, rows_of
+from analytics.fx import CALLS_CURRENCY, in_reporting_currency
 from analytics.infrastructure import bill_lines
 from analytics.ledger import MODEL_CATEGORIES, MONEY, ledger
 from analytics.period_names import during
@@ -89,9 +90,10 @@ def tagged_parts_over_time(warehouse: Warehouse, filters: Filters, tag: str) -> 
 def untagged(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
     """Where the untagged cost is: resources and services of the bill, calls by prompt, and billed model use without traces; the dearest first.
 
-    Grain: one row per place and set of missing tags. kind: "resource" (billing lines on the filters' basis), "calls" (cost as traced, USD) or
-    "billed, not traced"; what: the resource, prompt or service; owner: the team, else the account that can add the tags (None: neither is
-    known); missing: the required tags that it lacks, comma-separated; items: billing lines or calls (None: not counted); fix: what to do.
+    Grain: one row per place and set of missing tags. kind: "resource" (billing lines on the filters' basis), "calls" (cost as traced; a
+    day's exchange rate is that of the day in UTC) or "billed, not traced"; what: the resource, prompt or service; owner: the team, else the
+    account that can add the tags (None: neither is known); missing: the required tags that it lacks, comma-separated; items: billing lines or
+    calls (None: not counted); fix: what to do.
 
     What is billed for traced calls is not a row of its own: its tags come from the calls. Raises InputError when there are several currencies.
     """
@@ -221,10 +223,13 @@ def _resources(warehouse: Warehouse, filters: Filters, required: Sequence[str]) 
     split = lines.x_CostCategory.isin(MODEL_CATEGORIES).fill_null(False) & lines.feature.isnull()
     lines, lacks = _lacking(lines.filter(~split), required)
     amount = {"billed": lines.BilledCost, "effective": lines.EffectiveCost, "list": lines.ListCost}[filters.basis]
+    lines = in_reporting_currency(
+        warehouse, lines.mutate(native_currency=lines.BillingCurrency, amount=amount, **lacks), ("amount",)
+    )
     sums = lines.group_by(
-        team=lines.team, account=lines.SubAccountId.fill_null(lines.BillingAccountId), service=lines.ServiceName,
-        resource=lines.ResourceId, currency=lines.BillingCurrency, **lacks,
-    ).agg(cost=amount.sum().cast(MONEY), items=lines.count(), first_day=lines.date.min(), last_day=lines.date.max())  # fmt: skip
+        *lacks, team=lines.team, account=lines.SubAccountId.fill_null(lines.BillingAccountId), service=lines.ServiceName,
+        resource=lines.ResourceId, currency=lines.currency,
+    ).agg(cost=lines.amount.sum().cast(MONEY), items=lines.count(), first_day=lines.date.min(), last_day=lines.date.max())  # fmt: skip
     return [
         row | {"kind": RESOURCE, "prompt": None, "what": row["resource"] or row["service"]}
         for row in rows_of(warehouse, sums)
@@ -246,13 +251,16 @@ def _not_traced(warehouse: Warehouse, filters: Filters, required: Sequence[str])
 
 def _calls(warehouse: Warehouse, filters: Filters, required: Sequence[str]) -> list[Row]:
     calls, lacks = _lacking(calls_between(warehouse, call_filters(filters)), required)
+    calls = calls.mutate(native_currency=ibis.literal(CALLS_CURRENCY), date=calls.started_at.date(), **lacks)
+    calls = in_reporting_currency(warehouse, calls, ("cost",))
     sums = calls.group_by(
-        team=calls.team, account=calls.billing_account_id, service=calls.model, prompt=ibis.coalesce(calls.prompt_name, calls.feature), **lacks,
+        *lacks, team=calls.team, account=calls.billing_account_id, service=calls.model, prompt=ibis.coalesce(calls.prompt_name, calls.feature),
+        currency=calls.currency,
     ).agg(
         cost=calls.cost.sum().cast(MONEY), items=calls.count(), first_day=calls.started_at.min().date(), last_day=calls.started_at.max().date()
     )  # fmt: skip
     return [
-        row | {"kind": CALLS, "resource": None, "currency": "USD", "what": row["prompt"] or row["service"]}
+        row | {"kind": CALLS, "resource": None, "what": row["prompt"] or row["service"]}
         for row in rows_of(warehouse, sums)
     ]
 

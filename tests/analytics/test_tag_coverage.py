@@ -110,6 +110,25 @@ def test_several_currencies_are_refused() -> None:
             question(warehouse_of(charges=lines), MAY)
 
 
+def test_what_lacks_a_tag_is_in_the_reporting_currency_where_rates_are_known() -> None:
+    """EUR 10 at 1.25 and $5 of bills, $4 of calls; the other way round $1 is EUR 0.8."""
+    rate = {"date": date(2026, 5, 1), "from_currency": "EUR", "to_currency": "USD", "rate": D("1.25"), "source": "ECB"}
+    lines = [
+        charge("2026-05-01", "10", BillingCurrency="EUR", ResourceId="a", **GPU),
+        charge("2026-05-01", "5", ResourceId="b", **GPU),
+    ]
+    for currency, expected in (("USD", [D("12.5"), D(5), D(4)]), ("EUR", [D(10), D(4), D("3.2")])):
+        facts = warehouse_of(
+            [call("2026-05-01", "4", feature=None)],
+            lines,
+            fx_rates=[rate],
+            configuration=Configuration(reporting_currency=currency),
+        )
+        frame = untagged(facts, MAY)
+        assert (frame.cost.tolist(), set(frame.currency)) == (expected, {currency})
+        assert sum(untagged_by_owner(facts, MAY).cost, D(0)) == tag_summary(facts, MAY).untagged_cost
+
+
 NAMES = st.sampled_from([None, "a", "b"])
 
 
