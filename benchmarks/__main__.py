@@ -1,9 +1,11 @@
 """Runs the benchmarks.
 
-python -m benchmarks                         all, 10 million calls; writes docs/benchmarks.md and removes its files
-python -m benchmarks load --calls 200000     one part: load, questions or pages; its files stay for the next part
-python -m benchmarks people                  60 and 240 people at once on the demo company's store; writes docs/benchmarks-people.md
-python -m benchmarks clean                   removes the files
+python -m benchmarks                          all, 10 million calls; keeps the figures in benchmarks/results, writes docs/benchmarks.md, removes its files
+python -m benchmarks --calls 100000000        the same for 100 million
+python -m benchmarks load --calls 200000      one part: load, questions or pages; shows its tables, and its files stay for the next part
+python -m benchmarks questions --record       one part, whose figures are kept and written into docs/benchmarks.md
+python -m benchmarks people                   60 and 240 people at once on the demo company's store; writes docs/benchmarks-people.md
+python -m benchmarks clean                    removes the files
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks import results
 from benchmarks.generate import Dataset, generate
 from benchmarks.load import ROOT, measure_load, percall
 from benchmarks.measuring import machine, run_child
@@ -37,7 +40,7 @@ def run_part(part: str, folder: Path, calls: int, repeats: int) -> dict[str, Any
     if part == "questions":
         from benchmarks.questions import measure_questions  # noqa: PLC0415
 
-        return {"machine": facts, "result": measure_questions(store, repeats)}
+        return {"machine": facts, "result": measure_questions(store, folder, repeats, results.smaller(calls))}
     from benchmarks.pages import measure_pages  # noqa: PLC0415
 
     return {"machine": facts, "result": measure_pages(store, repeats)}
@@ -52,15 +55,15 @@ def _fill(dataset: Dataset, store: Path) -> None:
 
 def run_parts(parts: tuple[str, ...], folder: Path, calls: int, repeats: int) -> dict[str, dict[str, Any]]:
     """The results of several parts, each measured in a process of its own."""
-    results = {}
+    found = {}
     for part in parts:
         output = folder.with_suffix(f".{part}.json")
         options = ("--calls", str(calls), "--repeats", str(repeats), "--folder", str(folder), "--result", str(output))
         sys.stderr.write(f"benchmarks: {part}, {calls:,} calls\n")
         child = run_child((sys.executable, "-m", "benchmarks", part, *options), cwd=ROOT)
-        results[part] = {**json.loads(output.read_text()), "peak_bytes": child.peak_bytes}
+        found[part] = {**json.loads(output.read_text()), "peak_bytes": child.peak_bytes}
         output.unlink()
-    return results
+    return found
 
 
 def run_people(store: Path | None, crowds: list[int], minutes: float) -> dict[str, Any]:
@@ -72,8 +75,27 @@ def run_people(store: Path | None, crowds: list[int], minutes: float) -> dict[st
             store = Path(folder) / "store"
             percall(store, "demo")
         facts = machine()
-        results = [measure_people(store, Path(folder), people, minutes=minutes) for people in crowds]
-        return {"machine": facts, "results": results}
+        found = [measure_people(store, Path(folder), people, minutes=minutes) for people in crowds]
+        return {"machine": facts, "results": found}
+
+
+def _run(options: argparse.Namespace, folder: Path) -> None:
+    """Run a part or all of them, and write down or show what was measured. What is kept is kept after every part."""
+    generate(folder, options.calls)
+    everything = options.part == "all"
+    kept = options.output is None and (everything or options.record)
+    found: dict[str, dict[str, Any]] = {}
+    for part in PARTS if everything else (options.part,):
+        found |= run_parts((part,), folder, options.calls, options.repeats)
+        if kept:
+            results.record(options.calls, found)
+            (ROOT / "docs" / "benchmarks.md").write_text(report(results.known()))
+    if options.output is not None:
+        options.output.write_text(report({options.calls: found}))
+    elif not kept:
+        sys.stdout.write(report({options.calls: found}))
+    if everything and not options.keep:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -84,7 +106,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=5, help="medians are of so many (default: 5)")
     parser.add_argument("--folder", type=Path, help="where data and store lie (default: the temporary folder)")
     parser.add_argument("--keep", action="store_true", help="keep data and store after a run of all parts")
-    parser.add_argument("--output", type=Path, help="the page that `all` or `people` writes (default: in docs)")
+    parser.add_argument("--record", action="store_true", help="keep the figures of one part for docs/benchmarks.md")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="write the page of this run alone here, and keep no figures (people: default in docs)",
+    )
     parser.add_argument(
         "--people", type=int, nargs="+", default=[60, 240], help="so many at once (default: 60, then 240)"
     )
@@ -102,16 +129,10 @@ def main(arguments: list[str] | None = None) -> None:
     elif options.part == PEOPLE:
         page = options.output or ROOT / "docs" / "benchmarks-people.md"
         page.write_text(people_report(run_people(options.store, options.people, options.minutes)))
-    elif options.part == "all":
-        generate(folder, options.calls)
-        page = options.output or ROOT / "docs" / "benchmarks.md"
-        page.write_text(report(options.calls, run_parts(PARTS, folder, options.calls, options.repeats)))
-        if not options.keep:
-            shutil.rmtree(folder, ignore_errors=True)
     elif options.result:
         options.result.write_text(json.dumps(run_part(options.part, folder, options.calls, options.repeats)))
     else:
-        sys.stdout.write(report(options.calls, run_parts((options.part,), folder, options.calls, options.repeats)))
+        _run(options, folder)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from benchmarks.measuring import Child, run_child
 from warehouse.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARE = 20
-"""The text formats are measured on one call in so many."""
+SHARE, TEXT_CALLS = 20, 500_000
+"""The text formats are measured on one call in so many, of the largest data on about so many calls."""
 
 
 def percall(store: Path, *arguments: str) -> Child:
@@ -50,23 +50,24 @@ def measure_load(dataset: Dataset, store: Path) -> dict[str, Any]:
     results["day"] = _facts(day, _kept(day), dataset.replaced_day.stat().st_size)
     _check(store, dataset, dataset.reported_units + dataset.replaced_units)
     percall(store, "load", str(dataset.bill))
+    results["share"] = max(SHARE, dataset.rows // TEXT_CALLS)
     for name, options in (("jsonl", "FORMAT json"), ("csv.gz", "FORMAT csv, COMPRESSION gzip")):
-        results[name] = _load_share(dataset, name, options)
+        results[name] = _load_share(dataset, results["share"], name, options)
     return results
 
 
-def _load_share(dataset: Dataset, name: str, options: str) -> dict[str, Any]:
-    """Write one call in twenty as text, load it into a store of its own, and remove both."""
+def _load_share(dataset: Dataset, share: int, name: str, options: str) -> dict[str, Any]:
+    """Write one call in `share` as text, load it into a store of its own, and remove both."""
     file, store = dataset.folder / f"share.{name}", dataset.folder / "share-store"
     shutil.rmtree(store, ignore_errors=True)
     with duckdb.connect() as connection:
         connection.execute(
-            f"""COPY (SELECT * FROM read_parquet('{dataset.calls}/*.parquet') WHERE hash(call_id) % {SHARE} = 0)
+            f"""COPY (SELECT * FROM read_parquet('{dataset.calls}/*.parquet') WHERE hash(call_id) % {share} = 0)
                 TO '{file}' ({options})"""
         )
         ((rows, cost),) = connection.execute(
             f"""SELECT count(*), sum(reported_cost) FROM read_parquet('{dataset.calls}/*.parquet')
-                WHERE hash(call_id) % {SHARE} = 0"""
+                WHERE hash(call_id) % {share} = 0"""
         ).fetchall()
     try:
         child = percall(store, "load", str(file))

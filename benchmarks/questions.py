@@ -1,100 +1,104 @@
-"""The ten questions, asked in turn of Percall, of DuckDB by hand and of pandas, in one process, on one store.
+"""The ten questions, asked in turn of Percall and of every peer that is there, each in a process of its own, in one run.
 
-All answers must be equal to the last digit before anything is timed.
+All answers must be equal to the last digit before anything is timed. What a peer cannot do on this machine is said with its reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+import shutil
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from analytics.ledger import ledger
-from benchmarks import questions_pandas, questions_product, questions_sql
-from benchmarks.answers import Row, compare, dollars
-from benchmarks.catalogue import FIRST_DAY, MODELS, PRICE_CHANGE_DAY
-from benchmarks.measuring import median, timed
-from warehouse.configuration import Configuration
-from warehouse.reader import Warehouse, open_current
+from benchmarks.answers import Row, compare
+from benchmarks.measuring import Usage, available_bytes, median
+from benchmarks.peers import OWN, PEERS, Asked, Peer
+from benchmarks.rows import Rows, write_rows
+from benchmarks.ten import HOW, TITLES
 
-TITLES = {
-    "Q1": "daily cost by feature",
-    "Q2": "share of cost beside share of calls, by feature",
-    "Q3": "cost and distinct users by day",
-    "Q4": "margin by feature and tier, infrastructure bill allocated by tokens",
-    "Q5": "p50, p95, p99 latency and cost by feature and model",
-    "Q6": "days above the trailing seven-day mean, by feature",
-    "Q7": "dearest 100 users of a feature",
-    "Q8": "inputs embedded again on a later day: wasted cost",
-    "Q9": "prompt-cache replay: same prefix and model within five minutes",
-    "Q10": "repricing by a dated price table with cached tokens and batch",
-}
-ENGINES = ("Percall", "DuckDB by hand", "pandas")
-MEMORY_LIMIT = "4GB"
+PATIENCE_SECONDS = 20.0
+"""An engine is asked a question `repeats` times, or as often as fits into this time, but once at least."""
 
 
-def measure_questions(store: Path, repeats: int = 5) -> dict[str, Any]:
-    """Ask everything once and compare, then `repeats` times, the engines taking turns.
+def measure_questions(
+    store: Path, folder: Path, repeats: int = 5, smaller: tuple[int, dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Ask everything once and compare, then up to `repeats` times, the engines taking turns.
 
-    Returns seconds to open the snapshot and to build its ledger, memory of pandas' columns in bytes, and per question the way Percall
-    answers it, the number of rows and every engine's median seconds. Raises DifferentAnswersError.
+    `folder` keeps the peers' data. `smaller` is the result of a run on fewer calls (their number, and what this function returned): a peer
+    whose need grows beyond what is free by its figures is left out.
+
+    Returns per engine what opening took, its version and facts, or why it was left out (`reason`); per question the way Percall answers, the number
+    of rows and every engine's median seconds, median CPU seconds, peak memory and number of times. Raises DifferentAnswersError.
     """
-    opening, warehouse = timed(lambda: open_current(store, Configuration()))
-    warehouse.connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-    building, _ = timed(lambda: ledger(warehouse))
-    make_dated_prices(warehouse)
-    reading, frames = timed(lambda: questions_pandas.Frames(warehouse.connection.cursor()))
-    results: dict[str, Any] = {
-        "open_seconds": opening,
-        "ledger_seconds": building,
-        "pandas_seconds": reading,
-        "pandas_bytes": frames.bytes,
-        "repeats": repeats,
-        "questions": {},
-    }
-    for question in TITLES:
-        ask = engines(warehouse, frames, question)
-        answers = {engine: function() for engine, function in ask.items()}
-        compare(question, answers)
-        seconds: dict[str, list[float]] = {engine: [] for engine in ask}
-        for _ in range(repeats):
-            for engine, function in ask.items():
-                seconds[engine].append(timed(function)[0])
-        results["questions"][question] = {
-            "how": questions_product.ANSWERS[question][0],
-            "rows": len(answers["Percall"]),
-            "seconds": {engine: median(values) for engine, values in seconds.items()},
-        }
-    return results
+    rows = write_rows(store, folder / "rows")
+    engines: dict[str, dict[str, Any]] = {}
+    questions: dict[str, dict[str, Any]] = {}
+    with ExitStack() as stack:
+        asked: list[Asked] = []
+        for peer in PEERS:
+            reason = peer.absent or _too_large(peer, rows, smaller)
+            if reason:
+                engines[peer.name] = {"reason": reason}
+                continue
+            _say(f"opening {peer.name}")
+            one = stack.enter_context(Asked(peer, rows))
+            opening, facts = one.opened()
+            engines[peer.name] = {"version": peer.version, "open": _facts([opening]), **facts}
+            asked.append(one)
+        for question, title in TITLES.items():
+            _say(f"{question} {title}")
+            questions[question] = _ask_in_turn(question, asked, repeats)
+    return {"repeats": repeats, "calls": rows.count, "engines": engines, "questions": questions}
 
 
-def engines(warehouse: Warehouse, frames: questions_pandas.Frames, question: str) -> dict[str, Callable[[], list[Row]]]:
-    """How each engine answers a question."""
+def _ask_in_turn(question: str, asked: list[Asked], repeats: int) -> dict[str, Any]:
+    answers: dict[str, list[Row]] = {}
+    taken: dict[str, list[Usage]] = {one.peer.name: [] for one in asked}
+    left: dict[str, int] = {}
+    for one in asked:
+        usage, answers[one.peer.name] = one.ask(question, exact=True)
+        left[one.peer.name] = max(1, min(repeats, int(PATIENCE_SECONDS / max(usage.seconds, 0.001))))
+    compare(question, answers)
+    for turn in range(repeats):
+        for one in asked:
+            if turn < left[one.peer.name]:
+                taken[one.peer.name].append(one.ask(question)[0])
     return {
-        "Percall": lambda: questions_product.ANSWERS[question][1](warehouse),
-        "DuckDB by hand": lambda: questions_sql.answer(warehouse.connection.cursor(), question),
-        "pandas": lambda: questions_pandas.ANSWERS[question](frames),
+        "how": HOW[question],
+        "rows": len(answers[OWN]),
+        "engines": {name: _facts(usages) for name, usages in taken.items()},
     }
 
 
-def make_dated_prices(warehouse: Warehouse) -> None:
-    """The table `dated_prices` of the open snapshot: dollars per token of every priced model, standard and batch, before and after a change.
+def _facts(usages: list[Usage]) -> dict[str, Any]:
+    return {
+        "seconds": median([usage.seconds for usage in usages]),
+        "cpu_seconds": median([usage.cpu_seconds for usage in usages]),
+        "peak_bytes": max(usage.peak_bytes for usage in usages),
+        "times": len(usages),
+    }
 
-    Models carry the names that the store gave them. After the change everything costs a fifth less.
-    """
-    change = datetime.combine(FIRST_DAY + timedelta(days=PRICE_CHANGE_DAY), datetime.min.time())
-    cursor = warehouse.connection.cursor()
-    names = dict(cursor.execute("SELECT DISTINCT model_raw, model FROM calls").fetchall())
-    cursor.execute(
-        """CREATE OR REPLACE TABLE dated_prices (model VARCHAR, processing VARCHAR, valid_from TIMESTAMP, valid_to TIMESTAMP,
-            input DECIMAL(12, 10), cached DECIMAL(12, 10), output DECIMAL(12, 10))"""
-    )
-    rows = []
-    for model in MODELS:
-        for processing, divisor in (("standard", 10), ("batch", 20)):
-            for start, end, tenths in ((datetime(2000, 1, 1), change, 10), (change, datetime(9999, 12, 31), 8)):
-                if model.priced and model.name in names:
-                    units = (amount * tenths // divisor for amount in (model.input, model.cached, model.output))
-                    rows.append((names[model.name], processing, start, end, *(dollars(unit) for unit in units)))
-    cursor.executemany("INSERT INTO dated_prices VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+def _too_large(peer: Peer, rows: Rows, smaller: tuple[int, dict[str, Any]] | None) -> str | None:
+    """Why so many calls are too many for a peer on this machine, by what it took on fewer; None when they are not, or nothing is known."""
+    if smaller is None or not peer.bound:
+        return None
+    calls, result = smaller
+    known = result["engines"].get(peer.name, {})
+    if "reason" in known or not 0 < calls < rows.count:
+        return None
+    if peer.bound == "disk":
+        taken, free, what = known["disk_bytes"], shutil.disk_usage(rows.folder).free, "of disk, indexes included"
+    else:
+        peaks = [facts["engines"][peer.name]["peak_bytes"] for facts in result["questions"].values()]
+        taken, free, what = max(known["open"]["peak_bytes"], *peaks), available_bytes(), "of memory at its peak"
+    needed = taken * rows.count / calls
+    if needed <= free:
+        return None
+    return f"{calls:,} calls took {taken / 2**30:.1f} GiB {what}; so many would need about {needed / 2**30:.0f}, and {free / 2**30:.0f} were free"
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(f"benchmarks: {what}\n")

@@ -16,7 +16,10 @@ import pandas as pd
 
 from benchmarks.answers import Row, dollars
 from benchmarks.catalogue import ESTIMATED_PROVIDERS, TOP_FEATURE, UNITS
+from benchmarks.peers import InProcess
+from benchmarks.questions_parquet import connect
 from benchmarks.questions_sql import with_expected, with_shares
+from benchmarks.rows import Rows
 
 DAY_MICROS = 86_400_000_000
 FIVE_MINUTES = 300_000_000
@@ -26,7 +29,7 @@ TEXTS = ("feature", "model", "provider", "user_tier", "operation", "processing",
 
 
 class Frames:
-    """The store's calls, infrastructure bill and dated prices as frames."""
+    """Calls, infrastructure bill and dated prices as frames, read through a cursor that has them as tables."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
         for name in TEXTS:
@@ -239,3 +242,11 @@ ANSWERS: dict[str, Callable[[Frames], list[Row]]] = {
     "Q9": prefix_replay,
     "Q10": repriced,
 }
+
+
+def open_engine(rows: Rows) -> InProcess:
+    """All columns that the questions need, in memory."""
+    connection = connect(rows, "pandas")
+    frames = Frames(connection.cursor())
+    connection.close()
+    return InProcess(lambda question: ANSWERS[question](frames), disk_bytes=0, column_bytes=frames.bytes)

@@ -12,6 +12,8 @@ import duckdb
 
 from benchmarks.answers import Row
 from benchmarks.catalogue import ESTIMATED_PROVIDERS, TOP_FEATURE
+from benchmarks.peers import InProcess
+from benchmarks.rows import Rows, make_dated_prices, open_limited
 
 _ESTIMATED = f"provider IN ({', '.join(repr(name) for name in ESTIMATED_PROVIDERS)})"
 _DAY = "CAST(started_at AS DATE)"
@@ -118,3 +120,13 @@ ANSWERS: dict[str, Any] = {
     "Q9": lambda cursor: _rows(cursor, PREFIX_REPLAY),
     "Q10": lambda cursor: _rows(cursor, REPRICED),
 }
+
+
+def open_engine(rows: Rows) -> InProcess:
+    """DuckDB on the store's own tables."""
+    warehouse = open_limited(rows.store, rows.folder / "spill-by-hand")
+    make_dated_prices(warehouse.connection.cursor())
+    return InProcess(
+        lambda question: answer(warehouse.connection.cursor(), question),
+        disk_bytes=sum(file.bytes for file in warehouse.snapshot.files) if warehouse.snapshot else 0,
+    )

@@ -1,41 +1,46 @@
-"""The results as a page of Markdown: docs/benchmarks.md."""
+"""The results as pages of Markdown: docs/benchmarks.md and docs/benchmarks-people.md."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from benchmarks.catalogue import DAYS, FEATURES, MODELS
-from benchmarks.load import SHARE
-from benchmarks.questions import ENGINES, TITLES
-
-Part = dict[str, Any]
+from benchmarks.report_questions import growth, questions
+from benchmarks.results import Part
+from benchmarks.tables import table
 
 INTRODUCTION = f"""# Benchmarks
 
-Written by `make bench` (`python -m benchmarks`). Data are synthetic: {{calls:,}} calls of {DAYS} days, {len(FEATURES)} features and
+Written by `make bench` (`python -m benchmarks`, with `--calls` for another size). Data are synthetic: calls of {DAYS} days, {len(FEATURES)} features and
 {len(MODELS)} models, users by Zipf's law, and three months of a cloud bill. Read the ratios, not the seconds: the machine may do other work at
 the same time, but the two sides of each ratio were measured in one run.
 """
 
 
-def report(calls: int, parts: dict[str, Part]) -> str:
-    """The whole page from the results of the parts "load", "questions" and "pages"; a part that was not run is left out."""
-    sections = [INTRODUCTION.format(calls=calls)]
-    if parts:
-        sections.append(_machine(next(iter(parts.values()))["machine"]))
-    for name, section in (("load", _load), ("questions", _questions), ("pages", _pages)):
-        if name in parts:
-            sections.append(section(parts[name]))
-    return "\n".join(sections)
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    align = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, align, *rows)) + "\n"
+def report(found: dict[int, dict[str, Part]]) -> str:
+    """The whole page from the parts "load", "questions" and "pages" by number of calls; a part that was not run is left out."""
+    pages = [INTRODUCTION]
+    for calls, parts in found.items():
+        pages.append(f"# {calls:,} calls\n")
+        pages.append(_machines(parts))
+        sections = (("load", _load), ("questions", questions), ("pages", _pages))
+        pages += [section(parts[name]) for name, section in sections if name in parts]
+    asked = {calls: parts["questions"]["result"] for calls, parts in found.items() if "questions" in parts}
+    if len(asked) > 1:
+        pages.append(growth(asked))
+    return "\n".join(pages)
 
 
 def _machine(facts: dict[str, str]) -> str:
-    return _table(["Machine", "Value"], [[name, value] for name, value in facts.items()])
+    return table(["Machine", "Value"], [[name, value] for name, value in facts.items()])
+
+
+def _machines(parts: dict[str, Part]) -> str:
+    """On which machine every part was measured: a column for each that differs from the others."""
+    names = list(dict.fromkeys(name for part in parts.values() for name in part["machine"]))
+    columns: dict[tuple[str, ...], list[str]] = {}
+    for part, facts in parts.items():
+        columns.setdefault(tuple(facts["machine"].get(name, "") for name in names), []).append(part)
+    header = ["Machine", *(", ".join(those) for those in columns)]
+    return table(header, [[name, *(values[place] for values in columns)] for place, name in enumerate(names)])
 
 
 def _load(part: Part) -> str:
@@ -45,8 +50,8 @@ def _load(part: Part) -> str:
         "parquet": f"Parquet, {DAYS} files of a day",
         "unchanged": "the same files again (nothing changed)",
         "day": "one corrected day",
-        "jsonl": f"JSON lines, one call in {SHARE}",
-        "csv.gz": f"CSV, gzip, one call in {SHARE}",
+        "jsonl": f"JSON lines, one call in {result['share']}",
+        "csv.gz": f"CSV, gzip, one call in {result['share']}",
     }
     rows = []
     for key, name in names.items():
@@ -69,45 +74,8 @@ def _load(part: Part) -> str:
     per_call = result["store_bytes"] / result["rows"]
     return (
         "## Loading\n\nEach load is a process of its own, start of Python and all checks of sums included.\n\n"
-        f"{_table(header, rows)}\nThe store takes {per_call:.0f} bytes per call, roll-ups included; "
+        f"{table(header, rows)}\nThe store takes {per_call:.0f} bytes per call, roll-ups included; "
         f"the Parquet files take {whole['bytes'] / result['rows']:.0f}.\n"
-    )
-
-
-def _questions(part: Part) -> str:
-    result = part["result"]
-    rows = []
-    for key, facts in result["questions"].items():
-        own, by_hand, frames = (facts["seconds"][engine] for engine in ENGINES)
-        times = [f"{seconds * 1000:,.0f}" for seconds in (own, by_hand, frames)]
-        rows.append(
-            [
-                f"{key} {TITLES[key]}",
-                facts["how"],
-                f"{facts['rows']:,}",
-                *times,
-                f"{own / by_hand:.2f}",
-                f"{frames / own:.1f}",
-            ]
-        )
-    header = [
-        "Question",
-        "Percall asks",
-        "Rows",
-        *(f"{engine}, ms" for engine in ENGINES),
-        "Percall : by hand",
-        "pandas : Percall",
-    ]
-    return (
-        f"## Ten questions\n\nMedians of {result['repeats']}, engines in turn in one process; all answers equal to the last digit. "
-        "A view answers more than the question (other columns, the period before, coverage); "
-        "DuckDB by hand scans the single calls of the same store. "
-        "Views and roll-ups read sums that were written by the load. pandas' columns are in memory already, "
-        "its inputs and prefixes as 64-bit hashes.\n\n"
-        f"{_table(header, rows)}\n"
-        f"Once per open snapshot: opening {result['open_seconds']:.2f} s, building the ledger {result['ledger_seconds']:.2f} s. "
-        f"pandas first reads its columns for {result['pandas_seconds']:.0f} s into {result['pandas_bytes'] / 2**30:.1f} GiB. "
-        f"Peak memory of the process, all engines together: {part['peak_bytes'] / 2**30:.1f} GiB.\n"
     )
 
 
@@ -126,7 +94,7 @@ def _pages(part: Part) -> str:
     return (
         f"## Pages\n\nTime of the server's script, without browser; medians of {result['repeats']}. Floor: a page with one line of text, "
         f"{floor * 1000:.1f} ms. Cold: the snapshot is opened and its ledger built. New: both are there, no answer is known, as after a change of "
-        f"the period. Warm: every answer is known.\n\n{_table(header, rows)}\n"
+        f"the period. Warm: every answer is known.\n\n{table(header, rows)}\n"
         f"Peak memory of the process: {part['peak_bytes'] / 2**30:.1f} GiB.\n"
     )
 
@@ -179,7 +147,7 @@ def _people(result: Part) -> str:
         "move one of them to any position; all else goes to another page. Every page and every slider had been seen once before. "
         "Time runs from sending an action to the end of its script, the sender on the same machine. "
         "Floor: the same crowd in the same run on a server whose only page is a slider in a fragment that changes one text.\n\n"
-        f"{_table(['Action', 'Actions', 'ms', 'Floor, ms', 'Ratio'], rows)}\n{errors} {_kept_up(actions, wanted)}"
+        f"{table(['Action', 'Actions', 'ms', 'Floor, ms', 'Ratio'], rows)}\n{errors} {_kept_up(actions, wanted)}"
         f"Memory of the server: {resident['begin'] / 2**20:,.0f} MiB when all had arrived, {resident['half'] / 2**20:,.0f} half way, "
         f"{resident['end'] / 2**20:,.0f} at the end: {growth:+.1f} MiB per 1,000 actions, {later:+.1f} in the second half.\n"
     )

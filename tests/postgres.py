@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,11 @@ _UNPRIVILEGED = ("postgres", "nobody")
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running server: where it listens, and the superuser's password-less name."""
+    """A running server: where it listens, the superuser's password-less name, and its first process."""
 
     port: int
     user: str
+    process: int = 0
 
     @property
     def url(self) -> str:
@@ -73,12 +75,30 @@ def find() -> Path | None:
     return max(found).parent if found else None
 
 
+class NoPostgresError(RuntimeError):
+    """No PostgreSQL server can be started here."""
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
     """One server per worker of the test run. Passwords are asked of every role but the superuser."""
+    with ExitStack() as stack:
+        try:
+            postgres = stack.enter_context(running_server())
+        except NoPostgresError as reason:
+            pytest.skip(str(reason))
+        yield postgres
+
+
+@contextmanager
+def running_server(**further: str) -> Iterator[Postgres]:
+    """A server on a free port of loopback, with further settings; stopped and removed at the end. It keeps nothing: fsync is off.
+
+    Raises NoPostgresError where none is installed or there is no account to run it as, RuntimeError when it does not start.
+    """
     programs = find()
     if programs is None:
-        pytest.skip("no PostgreSQL server is installed (pg_ctl was not found)")
+        raise NoPostgresError("no PostgreSQL server is installed (pg_ctl was not found)")
     # Sockets have short paths, and the server's user must reach the folder.
     folder = Path(tempfile.mkdtemp(prefix="percall-pg-", dir="/tmp"))
     account = _account()
@@ -108,6 +128,7 @@ def postgres_server() -> Iterator[Postgres]:
             "unix_socket_directories": "",
             "fsync": "off",
             "full_page_writes": "off",
+            **further,
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         with (folder / "log").open("wb") as log:
@@ -117,7 +138,7 @@ def postgres_server() -> Iterator[Postgres]:
             )  # fmt: skip
         try:
             _wait(port, user, server, folder / "log")
-            yield Postgres(port, user)
+            yield Postgres(port, user, server.pid)
         finally:
             server.send_signal(signal.SIGQUIT)
             server.wait(timeout=30)
@@ -140,7 +161,8 @@ def _wait(port: int, user: str, server: subprocess.Popen[bytes], log: Path) -> N
             return
         except psycopg.OperationalError:
             if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"PostgreSQL did not start: {log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
+                text = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+                raise RuntimeError(f"PostgreSQL did not start: {text}") from None
             time.sleep(0.05)
 
 
@@ -153,7 +175,7 @@ def _account() -> pwd.struct_passwd | None:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    pytest.skip("PostgreSQL's server does not run as root, and there is no account postgres or nobody")
+    raise NoPostgresError("PostgreSQL's server does not run as root, and there is no account postgres or nobody")
 
 
 def _free_port() -> int:

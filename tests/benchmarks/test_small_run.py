@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,18 +12,24 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks import results
 from benchmarks.__main__ import main
 from benchmarks.answers import DifferentAnswersError, compare, ordered
 from benchmarks.catalogue import BILL_LINES, DAYS, MODELS, TOP_FEATURE, UNITS
 from benchmarks.generate import Dataset, generate
-from benchmarks.questions import TITLES, engines, make_dated_prices
-from benchmarks.questions_pandas import Frames
+from benchmarks.measuring import Usage, measured
+from benchmarks.peers import OWN, PEERS, Asked
+from benchmarks.questions import measure_questions
+from benchmarks.report import report
+from benchmarks.report_questions import growth
+from benchmarks.rows import Rows, write_rows
+from benchmarks.ten import TITLES
 from connectors.intake import load_paths
 from warehouse.configuration import Configuration
-from warehouse.reader import Warehouse, open_current
 from warehouse.store import Store
 
 CALLS = 4000
+PRESENT = [peer for peer in PEERS if peer.absent is None]
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +48,21 @@ def files(dataset: Dataset) -> duckdb.DuckDBPyConnection:
 
 
 @pytest.fixture(scope="module")
-def warehouse(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """The generated files in a store."""
-    store = tmp_path_factory.mktemp("benchmark-store") / "store"
-    load_paths(Store(store), Configuration(), [dataset.calls, dataset.bill])
-    opened = open_current(store, Configuration())
-    make_dated_prices(opened)
-    return opened
+def rows(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    """The generated files in a store, and the store's rows as Parquet."""
+    folder = tmp_path_factory.mktemp("benchmark-store")
+    load_paths(Store(folder / "store"), Configuration(), [dataset.calls, dataset.bill])
+    return write_rows(folder / "store", folder / "rows")
 
 
 @pytest.fixture(scope="module")
-def frames(warehouse: Warehouse) -> Frames:
-    """The store's rows as pandas frames."""
-    return Frames(warehouse.connection.cursor())
+def peers(rows: Rows) -> Iterator[dict[str, Asked]]:
+    """Every engine that is there, with the rows at hand."""
+    with ExitStack() as stack:
+        asked = {peer.name: stack.enter_context(Asked(peer, rows)) for peer in PRESENT}
+        for one in asked.values():
+            one.opened()
+        yield asked
 
 
 def test_the_manifest_says_what_the_files_hold(dataset: Dataset, files: duckdb.DuckDBPyConnection) -> None:
@@ -85,16 +95,35 @@ def test_the_same_number_of_calls_is_the_same_data(dataset: Dataset, tmp_path: P
 
 
 @pytest.mark.parametrize("question", list(TITLES))
-def test_all_engines_answer_alike(question: str, warehouse: Warehouse, frames: Frames) -> None:
-    answers = {engine: function() for engine, function in engines(warehouse, frames, question).items()}
-    compare(question, answers)
+def test_all_engines_answer_alike(question: str, peers: dict[str, Asked]) -> None:
+    compare(question, {name: peer.ask(question, exact=True)[1] for name, peer in peers.items()})
 
 
-def test_answers_are_those_of_the_files(warehouse: Warehouse, frames: Frames, files: duckdb.DuckDBPyConnection) -> None:
+@pytest.mark.parametrize("name", [peer.name for peer in PRESENT])
+def test_what_is_timed_is_the_answer(name: str, peers: dict[str, Asked]) -> None:
+    """Up to the last digits of sums of doubles, where an engine keeps money as such."""
+    usage, timed = peers[name].ask("Q1")
+    exact = {row[:2]: row[2] for row in peers[name].ask("Q1", exact=True)[1]}
+    found = {row[:2]: None if row[2] is None else float(row[2]) for row in timed}
+    assert found == {
+        key: None if cost is None else pytest.approx(float(cost), rel=1e-12) for key, cost in exact.items()
+    }
+    assert usage.seconds > 0
+    assert usage.peak_bytes > 0
+
+
+def test_a_peer_that_fails_says_why(rows: Rows) -> None:
+    with Asked(PRESENT[0], rows) as peer:
+        peer.opened()
+        with pytest.raises(RuntimeError, match=r"(?s)Percall: .*KeyError: 'Q11'"):
+            peer.ask("Q11")
+
+
+def test_answers_are_those_of_the_files(peers: dict[str, Asked], files: duckdb.DuckDBPyConnection) -> None:
     """What the files themselves say, for answers that do not depend on prices: calls, users, repeated inputs, sums of the bill."""
 
     def answer(question: str) -> list[tuple[object, ...]]:
-        return ordered(engines(warehouse, frames, question)["Percall"]())
+        return ordered(peers[OWN].ask(question, exact=True)[1])
 
     users = files.execute(
         "SELECT CAST(started_at AS DATE), count(DISTINCT user_id) FROM calls GROUP BY 1 ORDER BY 1"
@@ -130,6 +159,73 @@ def test_a_digit_that_differs_is_an_error() -> None:
         compare("Q", {"one": [], "other": []})
 
 
+def test_what_does_not_fit_is_left_out_with_its_reason(rows: Rows, tmp_path: Path) -> None:
+    """By figures of fewer calls that would need more disk and memory than any machine has."""
+    engines = {peer.name: {"disk_bytes": 2**60, "open": {"peak_bytes": 2**60}} for peer in PEERS}
+    answers = {question: {"engines": {peer.name: {"peak_bytes": 2**60} for peer in PEERS}} for question in TITLES}
+    known = (CALLS // 2, {"engines": engines, "questions": answers})
+    result = measure_questions(rows.store, tmp_path, repeats=1, smaller=known)
+    for peer in PRESENT:
+        facts = result["engines"][peer.name]
+        assert ("reason" in facts) == bool(peer.bound)
+        if peer.bound:
+            assert re.fullmatch(
+                r"2,000 calls took [\d.]+ GiB .* would need about 2147483648, and \d+ were free", facts["reason"]
+            )
+    page = report({CALLS: {"questions": {"machine": {}, "result": result, "peak_bytes": 0}}})
+    assert "* pandas: 2,000 calls took" in page
+    assert re.findall(r"\n\| (Q\d+) ", page) == list(TITLES)
+
+
+def test_growth_compares_the_same_question_and_engine() -> None:
+    def result(seconds: dict[str, float]) -> dict[str, object]:
+        facts = {"cpu_seconds": 1.0, "peak_bytes": 0, "times": 1}
+        asked = {
+            question: {"how": "", "rows": 1, "engines": {n: facts | {"seconds": s} for n, s in seconds.items()}}
+            for question in TITLES
+        }
+        return {"engines": {name: {} for name in seconds}, "questions": asked}
+
+    text = growth({10: result({OWN: 1.0, "pandas": 1.0}), 100: result({OWN: 11.0, "Polars": 1.0})})
+    assert "| Q1 daily cost by feature | view costs | 11.0 |" in text
+    assert "pandas" not in text
+    assert "except Q1 (11.0, of CPU 1.0), Q2" in text
+    assert "Percall's answers grow no faster than the calls (10 times), except Q1" in text
+    flat = growth({10: result({OWN: 1.0}), 100: result({OWN: 1.5})})
+    assert "What pages ask does not grow with the calls.\n" in flat
+
+
+def test_memory_and_processor_time_of_what_is_measured() -> None:
+    def work() -> int:
+        block = bytearray(64 * 2**20)
+        for place in range(0, len(block), 4096):
+            block[place] = 1
+        return len(block)
+
+    idle, _ = measured(lambda: None)
+    busy, size = measured(work)
+    assert busy.peak_bytes - idle.peak_bytes > size / 2
+    assert busy.cpu_seconds > 0
+    before, after = Usage(0, 1.0, 10), Usage(0, 3.0, 2**50)
+    others = iter([before, before, *[after] * 1000])
+    helped, _ = measured(lambda: None, lambda: next(others))
+    assert 2.0 <= helped.cpu_seconds < 2.5
+    assert helped.peak_bytes > 2**50
+
+
+def test_what_was_measured_anew_takes_the_place_of_the_old(tmp_path: Path) -> None:
+    def part(day: str) -> results.Part:
+        return {"machine": {"day": day}, "result": {}, "peak_bytes": 0}
+
+    results.record(1000, {"load": part("1"), "questions": part("1")}, tmp_path)
+    results.record(200, {"questions": part("2")}, tmp_path)
+    results.record(1000, {"load": part("3")}, tmp_path)
+    assert results.known(tmp_path) == {200: {"questions": part("2")}, 1000: {"load": part("3"), "questions": part("1")}}
+    assert list(results.known(tmp_path)) == [200, 1000]
+    assert results.smaller(1000, tmp_path) == (200, {})
+    assert results.smaller(200, tmp_path) is None
+
+
 @pytest.mark.slow
 def test_a_whole_run_writes_the_page_and_leaves_nothing_behind(tmp_path: Path) -> None:
     page, folder = tmp_path / "benchmarks.md", tmp_path / "work"
@@ -138,6 +234,6 @@ def test_a_whole_run_writes_the_page_and_leaves_nothing_behind(tmp_path: Path) -
     for heading in ("## Loading", "## Ten questions", "## Pages"):
         assert heading in text
     assert re.findall(r"\n\| (Q\d+) ", text) == list(TITLES)
-    assert "2,000 calls" in text
+    assert "# 2,000 calls\n" in text
     assert str(tmp_path) not in text
     assert list(tmp_path.iterdir()) == [page]
