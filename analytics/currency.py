@@ -17,7 +17,8 @@ def require_one_currency(currencies: Iterable[str | None]) -> str | None:
     if len(found) > 1:
         raise InputError(
             f"these costs are in {', '.join(found[:-1])} and {found[-1]}, which cannot be added: load the exchange rates of these days "
-            f"(percall load fx.csv; columns date, from_currency, to_currency, rate), or choose one currency, "
+            f"(percall load fx.csv; columns date, from_currency, to_currency, rate; percall export fx tells the first day without one), "
+            f"or choose one currency, "
             f"for example with --where currency={'USD' if 'USD' in found else found[0]}"
         )
     return found[0] if found else None
