@@ -16,6 +16,7 @@ import ibis.expr.types as ir
 
 from analytics.filters import Filters, apply, first_day, period_start
 from analytics.frames import rows_of
+from warehouse.callers import NAME as TABLE
 from warehouse.reader import Warehouse
 
 ACTIVITY, CALLERS = "activity", "callers"
@@ -55,8 +56,34 @@ def active_users(warehouse: Warehouse, filters: Filters, grain: str) -> dict[dat
     found = _collect(warehouse, apply(recorded, chosen), chosen, grain, ACTIVITY)
     if _periods(filters, grain) <= found.keys():
         return found
-    callers = warehouse.table("user_days").mutate(anonymous=ibis.literal(0, "int64"))
-    return _collect(warehouse, apply(callers, chosen), chosen, grain, CALLERS) | found
+    counted = _counted(warehouse, chosen, grain)
+    if counted is None:
+        callers = warehouse.table("user_days").mutate(anonymous=ibis.literal(0, "int64"))
+        counted = _collect(warehouse, apply(callers, chosen), chosen, grain, CALLERS)
+    return counted | found
+
+
+def _counted(warehouse: Warehouse, filters: Filters, grain: str) -> dict[date, ActiveUsers] | None:
+    """Callers from the small table `callers` (see `warehouse.callers`), which tells any days of one month; None where it cannot tell: there is
+    none, several tiers are chosen at once, or a period reaches over the end of a month."""
+    tiers = [value for _, values in filters.where for value in values]
+    months = {first_day(filters.start, "month"), first_day(filters.end, "month")}
+    within = grain in ("day", "month") or len(months) == 1
+    if not within or len(tiers) > 1 or not warehouse.has_table(TABLE):
+        return None
+    table = warehouse.table(TABLE)
+    table = apply(table.filter(table.any_tier == (not tiers)), filters)
+    begin = ibis.greatest(period_of(table, filters, grain), ibis.date(filters.start.isoformat()))
+    is_first = table.previous.isnull() | (table.previous < begin)
+    sums = table.group_by(period=period_of(table, filters, grain)).agg(
+        user_days=table.users.sum().cast("int64"),
+        days=table.date.nunique(),
+        users=table.users.sum(where=is_first).cast("int64"),
+    )
+    return {
+        row["period"]: ActiveUsers(row["user_days"], row["days"], row["users"], CALLERS)
+        for row in rows_of(warehouse, sums.order_by("period"))
+    }
 
 
 def _periods(filters: Filters, grain: str) -> set[date]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from warehouse import callers
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
 from warehouse.rollups import ROLLUPS, categorised, rollup_key
@@ -104,6 +105,8 @@ class Filing:
         rows = row[0] if row else 0
         for name, select in ROLLUPS.get(table.name, {}).items():
             self.connection.execute(f"CREATE TABLE filed.{name} AS {select(self.configuration, f'filed.{table.name}')}")
+        if table.name == "calls":
+            self.connection.execute(f"CREATE TABLE filed.{callers.NAME} AS {callers.callers('filed.user_days')}")
         self.connection.execute("DETACH filed")
         if not rows:
             path.unlink()

@@ -18,6 +18,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
+from warehouse import callers
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
 from warehouse.filing import META, path_text
@@ -86,6 +87,7 @@ class Warehouse:
         if threads:
             self.connection.execute(f"SET threads = {threads}")
         self._attach(store)
+        self._attach_callers()
 
     @property
     def snapshot_id(self) -> str:
@@ -149,6 +151,13 @@ class Warehouse:
                 else:
                     self.connection.execute(f"CREATE TABLE {name} AS {select(self.configuration, base)}")
 
+    def _attach_callers(self) -> None:
+        """The table from which active users are counted, where it was written for this configuration."""
+        cut_as_now = self.snapshot is not None and self.snapshot.rollup_key == rollup_key(self.configuration)
+        if self.snapshot and cut_as_now and not self._rules_need_rows(callers.NAME):
+            files = enumerate(self.snapshot.files)
+            callers.attach(self.connection, [f"f{place}" for place, file in files if file.table == "calls"])
+
     def _view(self, name: str, parts: list[str]) -> None:
         if parts:
             self.connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(parts)}")
@@ -171,6 +180,8 @@ class Warehouse:
         of_calls = [rule for rule in self.tag_rules if rule.applies_to(CALL_FIELDS)]
         if rollup == "user_days":
             return any(rule.dimension in ("feature", "user_tier") for rule in of_calls)
+        if rollup == callers.NAME:
+            return any(rule.dimension == "user_tier" for rule in of_calls)
         return any(rule.needs_rows for rule in of_calls)
 
     def _tagged_rollup(self, name: str, select: str) -> str:
