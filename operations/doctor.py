@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from analytics.frames import rows_of
-from analytics.freshness import GRACE_DAYS, freshness, lag_days, late_sources
+from analytics.freshness import freshness, lag_days, late_sources
 from connectors.live.registry import live_source
 from connectors.live.settings import Misconfigured
 from connectors.live.source import Finding, SourceSettings
@@ -150,7 +150,7 @@ def freshness_findings(store: Store, configuration: Configuration) -> Iterator[F
         said = f"{row['table']} to {row['last_day']}, usual lag {lag} days"
         if source in late:
             yield _found(
-                "freshness", "problem", source, f"{said}: nothing newer came for {GRACE_DAYS} days beyond that",
+                "freshness", "problem", source, f"{said}: nothing newer came, {(today - late[source]).days} days later",
                 "sync or load it; where the lag is longer, say so in usual_lag_days",
             )  # fmt: skip
         else:

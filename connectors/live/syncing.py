@@ -313,7 +313,8 @@ class _SourceSync:
                 )  # fmt: skip
             if outcome.batches or outcome.state != FINE:
                 AuditLog(self.store.path).record(
-                    SYNCED, outcome.source, kind=outcome.kind, state=outcome.state, rows=outcome.rows_kept, message=outcome.message
+                    SYNCED, outcome.source, kind=outcome.kind, state=outcome.state, rows=outcome.rows_kept, rejected=outcome.rows_rejected,
+                    batches=outcome.batches, message=outcome.message,
                 )  # fmt: skip
         except (StoreError, OSError) as error:
             self.tell(Event("progress", outcome.source, f"what became of this run could not be written down: {error}"))

@@ -209,7 +209,9 @@ def test_the_record_of_a_run_and_the_audit_log(aws: Aws, tmp_path: Path, monkeyp
     run = SyncRecords(store).latest()["aws"]
     assert (run.rows_kept, run.rows_rejected, run.batches, run.state) == (1, 1, 1, "fine")
     audit = percall("export", "audit", "--format", "json", store=store).json
-    assert [row["who"] for row in audit if row["action"] == "source synced"] == ["anna@example.com"]
+    (entry,) = [row for row in audit if row["action"] == "source synced"]
+    assert entry["who"] == "anna@example.com"
+    assert {"state: fine", "rows: 1", "rejected: 1", "batches: 1"} <= set(entry["detail"].split(", "))
 
 
 def test_doctor_tells_problems_with_exit_code_1(aws: Aws, tmp_path: Path) -> None:
@@ -225,6 +227,9 @@ def test_doctor_tells_problems_with_exit_code_1(aws: Aws, tmp_path: Path) -> Non
     assert "failed at" in found["source", "gone: last sync"]["message"]
     # January ended long ago: a source whose newest day is then is late.
     assert found["freshness", "aws-cur"]["level"] == "problem"
+    said, _, age = str(found["freshness", "aws-cur"]["message"]).partition(": nothing newer came, ")
+    assert said.startswith("charges to 2026-01-")
+    assert int(age.removesuffix(" days later")) > 200
     alone = percall("doctor", "aws", store=store, config=config)
     assert alone.code == 0, alone.out
     assert "0 problems" in alone.out.decode()
