@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
-import streamlit as st
 
 from analytics import formatting
 from analytics.simulators.waterfall import Waterfall
-from pages import _palette
-from pages._charts import mode
+from pages._bridge_bars import Bar, bridge_bars
 
 
 def waterfall_chart(outcome: Waterfall, steps: pd.DataFrame, *, key: str) -> None:
@@ -18,85 +14,28 @@ def waterfall_chart(outcome: Waterfall, steps: pd.DataFrame, *, key: str) -> Non
 
     steps: `plan_results.steps`. The whiskers are the range of what a lever saves, at the end: of the whole cost with all levers.
     """
-    totals, saves, costs = _palette.SERIES[mode()][0], _palette.SERIES[mode()][2], _palette.SERIES[mode()][1]
-    records = steps.to_dict("records")
-    names = ["Today", *(f"{row['step']}. {row['title']}" for row in records), "With all levers"]
-    bases = [0.0, *(float(row["total"] + row["added"]) for row in records), 0.0]
-    lengths = [float(outcome.today), *(-float(row["added"]) for row in records), float(outcome.end)]
-    more = [
-        0.0,
-        *(float(row["added"] - row["added_low"]) for row in records),
-        float(outcome.saving - outcome.saving_low),
-    ]
-    less = [
-        0.0,
-        *(float(row["added_high"] - row["added"]) for row in records),
-        float(outcome.saving_high - outcome.saving),
-    ]
-    colours = [totals, *(saves if row["added"] >= 0 else costs for row in records), totals]
-    labels = [
-        formatting.usd(outcome.today),
-        *(formatting.usd(-row["added"], plus=True) for row in records),
-        formatting.usd(outcome.end),
-    ]
-    hovers = ["", *(f"saves {formatting.to_the_cent(row['added_low'])} to {formatting.to_the_cent(row['added_high'])}" for row in records),
-              f"saves {formatting.to_the_cent(outcome.saving_low)} to {formatting.to_the_cent(outcome.saving_high)}"]  # fmt: skip
-    grey = _palette.NEUTRAL[mode()]
-    ends = [max(base, base + length) + up for base, length, up in zip(bases, lengths, more, strict=True)]
-    figure: dict[str, Any] = {
-        "data": [
-            {
-                "type": "bar",
-                "orientation": "h",
-                "y": names,
-                "x": lengths,
-                "base": bases,
-                "marker": {"color": colours},
-                "customdata": list(zip(labels, hovers, strict=True)),
-                "hovertemplate": "%{y}<br><b>%{customdata[0]}</b> %{customdata[1]}<extra></extra>",
-                "error_x": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": more,
-                    "arrayminus": less,
-                    "color": grey,
-                    "thickness": 1.5,
-                    "width": 5,
-                },
-            },
-            {
-                "type": "scatter",
-                "mode": "text",
-                "y": names,
-                "x": ends,
-                "text": [f"  {label}" for label in labels],
-                "textposition": "middle right",
-                "cliponaxis": False,
-                "hoverinfo": "skip",
-            },
-        ],
-        "layout": {
-            "height": 70 + 44 * len(names),
-            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-            "bargap": 0.35,
-            "showlegend": False,
-            "separators": ".,",
-            "xaxis": {
-                "tickformat": "$,.3~s" if outcome.today >= 1000 else "$,.6~f",
-                "range": [0, max(ends, default=0.0) * 1.3 or 1],
-                "nticks": 5,
-                "title": {"text": ""},
-            },
-            "yaxis": {
-                "type": "category",
-                "autorange": "reversed",
-                "automargin": True,
-                "showgrid": False,
-                "title": {"text": ""},
-            },
-        },
-    }
-    st.plotly_chart(figure, key=key, config={"displayModeBar": False, "responsive": True}, alt=describe(outcome, steps))
+    today, end = formatting.usd(outcome.today), formatting.usd(outcome.end)
+    bars = [Bar("Today", 0.0, float(outcome.today), "total", today, today)]
+    for row in steps.to_dict("records"):
+        label = formatting.usd(-row["added"], plus=True)
+        bars.append(
+            Bar(
+                f"{row['step']}. {row['title']}", float(row["total"] + row["added"]), -float(row["added"]),
+                "less" if row["added"] >= 0 else "more", label, label, _range(row["added_low"], row["added_high"]),
+                minus=float(row["added_high"] - row["added"]), plus=float(row["added"] - row["added_low"]),
+            )
+        )  # fmt: skip
+    bars.append(
+        Bar(
+            "With all levers", 0.0, float(outcome.end), "total", end, end, _range(outcome.saving_low, outcome.saving_high),
+            minus=float(outcome.saving_high - outcome.saving), plus=float(outcome.saving - outcome.saving_low),
+        )
+    )  # fmt: skip
+    bridge_bars(bars, currency="USD", key=key, alt=describe(outcome, steps))
+
+
+def _range(low: formatting.Number, high: formatting.Number) -> str:
+    return f"saves {formatting.to_the_cent(low)} to {formatting.to_the_cent(high)}"
 
 
 def describe(outcome: Waterfall, steps: pd.DataFrame) -> str:
