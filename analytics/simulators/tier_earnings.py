@@ -1,8 +1,7 @@
 """What calls earn beside what they cost: revenue that goes with calls that are dropped, that comes with more of them, and at other prices.
 
-All rest on `analytics.margins.margins` of the same filters: cost as the ledger has it, revenue as it is tracked, both of the whole period. Revenue
-is
-taken to go with calls: half of a tier's calls earn half of what it earns. Unknown revenue stays unknown.
+All rest on `analytics.margins.margins` of the same filters: cost as the ledger has it, revenue as it is tracked, both of the whole period.
+Revenue is taken to go with calls: half of a tier's calls earn half of what it earns. Unknown revenue stays unknown.
 """
 
 from __future__ import annotations
@@ -32,8 +31,7 @@ def with_calls(
 
     Columns: feature, user_tier, calls (of the period), cost_per_call and revenue_per_call (Decimal, today; None where not known), cost_change and
     revenue_change (Decimal, times `scale`; what is split over tiers by their calls, GPUs say, costs as today), result (revenue_change -
-    cost_change: what
-    is left over more than today), gross_margin (today), note. None where not known. The largest loss first.
+    cost_change: what is left over more than today), gross_margin (today), note. None where not known. The largest loss first.
 
     Raises InputError for a negative `times`.
     """
@@ -80,10 +78,8 @@ def price_curve(
     """Revenue and cost of a feature and tier at other prices, if for every 10 % that the price rises this share of the users leaves.
 
     leaving_per_tenth is an assumption of the reader's, no finding. Cheaper prices bring nobody. Columns: price_change (0.1: 10 % more), leaving
-    (share),
-    revenue, cost and result (Decimal, times `scale`; result: what is left over more than today; None where revenue is not known), gross_margin. At
-    0 nothing
-    changes. Raises InputError for a pair without cost or revenue and for settings out of range.
+    (share), revenue, cost and result (Decimal, times `scale`; result: what is left over more than today), gross_margin. At 0 nothing changes.
+    Raises InputError for a pair without cost or revenue and for settings out of range.
     """
     checked(leaving_per_tenth, "the share of the users that leave for every 10% of the price", 0, 1)
     by = Decimal(repr(float(scale)))
@@ -111,12 +107,24 @@ def price_curve(
     return pd.DataFrame(rows, columns=list(PRICE_COLUMNS), dtype=object)
 
 
+def price_range(
+    margins: pd.DataFrame, feature: str, user_tier: str | None, *, few: float, many: float, scale: float = 1.0
+) -> pd.DataFrame:
+    """`price_curve` under both ends of an assumption: few or many users leave for every 10 % that the price rises.
+
+    Columns: price_change, then every other one of `price_curve` with the ending `_few_leave` and again with `_many_leave`.
+    """
+    least, most = (
+        price_curve(margins, feature, user_tier, leaving_per_tenth=each, scale=scale) for each in (few, many)
+    )
+    return least.merge(most, on="price_change", suffixes=("_few_leave", "_many_leave"))
+
+
 def most_that_may_leave(
     margins: pd.DataFrame, feature: str, user_tier: str | None, price_change: float
 ) -> float | None:
     """Share of the users from which on a higher price earns no more than today's: R p / (R (1 + p) - c), with the revenue R, the price's change p
-    and the
-    cost c of the calls that leave with them. None where the calls cost more than they would earn: then every user who leaves is a gain.
+    and the cost c of the calls that leave with them. None where the calls cost more than they would earn: then every user who leaves is a gain.
     """
     checked(price_change, "the change of the price", 0, 100)
     all_leave = repriced_tier(margins, feature, user_tier, leaving=1.0)

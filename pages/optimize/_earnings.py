@@ -13,7 +13,7 @@ from analytics.margins import margins
 from analytics.simulators.lever import Lever
 from analytics.simulators.lever_page import Setting
 from analytics.simulators.situation import Situation
-from analytics.simulators.tier_earnings import most_that_may_leave, price_curve, total_of, with_calls
+from analytics.simulators.tier_earnings import most_that_may_leave, price_range, total_of, with_calls
 from analytics.simulators.tier_switch import SwitchOff
 from analytics.simulators.volume import Volume
 from pages import _draw as draw
@@ -23,6 +23,8 @@ from pages._data import answer
 from pages._filters import current
 
 ALL_TIERS = "All tiers"
+RESULTS = ("result_few_leave", "result_many_leave")
+"""What is left over more, under both ends of the assumption about users who leave."""
 
 
 def _changes(situation: Situation, lever: Lever) -> pd.DataFrame:
@@ -45,9 +47,8 @@ def lost(situation: Situation, lever: Lever, _setting: Setting) -> tuple[float, 
     amount, scale = -gone, Decimal(repr(situation.window.scale_to_month))
     share = float(amount / (every * scale))
     return share, (
-        f"These calls earn {formatting.usd(amount)} a month, {formatting.share(share)} of all revenue that is tracked; it is lost with them, if "
-        f"nobody "
-        "pays for something else instead."
+        f"These calls earn {formatting.usd(amount)} a month, {formatting.share(share)} of all revenue that is tracked; it is lost with them, "
+        "if nobody pays for something else instead."
     )
 
 
@@ -134,20 +135,18 @@ def other_prices() -> None:
     change = st.slider("Price, compared with today (%)", -50, 100, 20, 5, key="price_change", format="%+d%%")
     low, high = sorted((low, high))
     chosen = None if tier == ALL_TIERS else tier
-    curves = [price_curve(frame, feature, chosen, leaving_per_tenth=each / 100, scale=scale) for each in (low, high)]
-    at = [curve[[abs(value - change / 100) < 1e-9 for value in curve["price_change"]]].iloc[0] for curve in curves]
-    few, many = (formatting.usd(row["result"], plus=True) for row in at)
+    prices = price_range(frame, feature, chosen, few=low / 100, many=high / 100, scale=scale)
+    at = prices[[abs(value - change / 100) < 1e-9 for value in prices["price_change"]]].iloc[0]
+    few, many = (formatting.usd(at[name], plus=True) for name in RESULTS)
     st.markdown(
         draw.plain(
-            f"At {change:+d}% for {feature}, {tier}: between {many} and {few} a month left over more than today, if {low:g}% to {high:g}% of the "
-            f"users "
-            f"leave for every 10% more. {_break_even(frame, feature, chosen, change)}"
+            f"At {change:+d}% for {feature}, {tier}: between {many} and {few} a month left over more than today, if {low:g}% to {high:g}% of "
+            f"the users leave for every 10% more. {_break_even(frame, feature, chosen, change)}"
         )
     )
-    _chart(curves, (low, high), change)
-    both = curves[0].merge(curves[1], on="price_change", suffixes=("_few_leave", "_many_leave"))
+    _chart(prices, (low, high), change)
     draw.table(
-        both,
+        prices,
         {
             "price_change": draw.Column("Price", "share", help="Compared with today"),
             "leaving_few_leave": draw.Column("Leave: few", "share"),
@@ -158,7 +157,7 @@ def other_prices() -> None:
             "gross_margin_many_leave": draw.Column("Margin", "share"),
         },
         key="price_table",
-        export=both,
+        export=prices,
         export_name=f"prices-{feature}-{tier}",
         missing="–",
         rows_in_sight=6,
@@ -179,15 +178,15 @@ def _break_even(frame: pd.DataFrame, feature: str, tier: str | None, change: int
     return f"It pays as long as no more than {formatting.share(most)} of the users leave."
 
 
-def _chart(curves: list[pd.DataFrame], leaving: tuple[float, float], change: int) -> None:
+def _chart(prices: pd.DataFrame, leaving: tuple[float, float], change: int) -> None:
     colours, grey = _palette.SERIES[mode()], _palette.NEUTRAL[mode()]
-    values = [f"{value:+.0%}" if value else "today" for value in curves[0]["price_change"]]
+    values = [f"{value:+.0%}" if value else "today" for value in prices["price_change"]]
     series: list[dict[str, Any]] = [
         {
-            "name": f"{share:g}% leave per 10%", "type": "line", "showSymbol": False, "data": [round(float(each), 2) for each in curve["result"]],
+            "name": f"{share:g}% leave per 10%", "type": "line", "showSymbol": False, "data": [round(float(each), 2) for each in prices[name]],
             "itemStyle": {"color": colour}, "lineStyle": {"color": colour, "width": 2.5, "type": kind},
         }
-        for curve, share, colour, kind in zip(curves, leaving, colours, ("solid", "dashed"), strict=False)
+        for name, share, colour, kind in zip(RESULTS, leaving, colours, ("solid", "dashed"), strict=False)
     ]  # fmt: skip
     here = "today" if change == 0 else f"{change:+d}%"
     series[0]["markLine"] = {
@@ -205,7 +204,7 @@ def _chart(curves: list[pd.DataFrame], leaving: tuple[float, float], change: int
         "yAxis": {"type": "value", "splitNumber": 4, "name": "USD", "nameTextStyle": {"align": "right"}},
         "series": series,
     }  # fmt: skip
-    ends = [formatting.usd(curve["result"].iloc[-1], plus=True) for curve in curves]
+    ends = [formatting.usd(prices[name].iloc[-1], plus=True) for name in RESULTS]
     st.echarts_chart(
         spec,
         key="price_chart",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.simulators.tier_earnings import most_that_may_leave, price_curve, total_of, with_calls
+from analytics.simulators.tier_earnings import most_that_may_leave, price_curve, price_range, total_of, with_calls
 from analytics.simulators.tier_switch import switched_off
 from warehouse.errors import InputError
 
@@ -75,6 +75,17 @@ def test_a_price_by_hand() -> None:
     assert more["gross_margin"] == pytest.approx((656.64 - 288) / 656.64)
     assert (same["result"], same["leaving"]) == (0, 0)
     assert (less["revenue"], less["cost"], less["leaving"]) == (Decimal(285), Decimal(300), 0)
+
+
+def test_a_range_of_users_who_leave_is_both_curves_side_by_side() -> None:
+    found = price_range(_margins(), "write", "pro", few=0.01, many=0.05, scale=2.0)
+    for leaving, ending in ((0.01, "_few_leave"), (0.05, "_many_leave")):
+        curve = price_curve(_margins(), "write", "pro", leaving_per_tenth=leaving, scale=2.0)
+        mine = found[["price_change", *(f"{name}{ending}" for name in curve.columns[1:])]]
+        assert mine.to_numpy().tolist() == curve.to_numpy().tolist()
+    # 570 x 1.5 x 0.75 = 641.25 earned, 300 x 0.75 = 225 paid: 71.25 + 75 more, twice.
+    (row,) = found[found["price_change"] == 0.5].to_dict("records")
+    assert row["result_many_leave"] == Decimal("292.5")
 
 
 def test_what_has_no_price() -> None:
