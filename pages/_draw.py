@@ -6,12 +6,13 @@ from pages._charts import Series, cost_chart, describe_costs, mode, series_from
 from pages._metrics import Metric, metric_row
 from pages._palette import category_colours, series_colours
 from pages._states import empty_result, empty_store, failure, guard, guarded, loading
-from pages._tables import Column, download, table
+from pages._tables import Column, Prepared, download, prepared, table
 from pages._text import headline, plain, section
 
 __all__ = [
     "Column",
     "Metric",
+    "Prepared",
     "Series",
     "category_colours",
     "cost_chart",
@@ -27,6 +28,7 @@ __all__ = [
     "metric_row",
     "mode",
     "plain",
+    "prepared",
     "section",
     "series_colours",
     "series_from",

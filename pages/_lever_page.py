@@ -15,13 +15,14 @@ from analytics.simulators.lever import Lever
 from analytics.simulators.lever_page import LeverPage, Outcome, Setting, headline
 from analytics.simulators.lever_pages import PAGES
 from analytics.simulators.situation import Situation
+from analytics.simulators.slider import SETTINGS, kept
 from pages import _draw as draw
 from pages import _situation
 from pages._filters import current, describe
 from pages._lever_controls import draw_control
 from pages._lever_reasons import acts_on_calls, reasons
 from pages._names import named
-from pages._slider_chart import slider_chart
+from pages._slider_chart import along, slider_chart
 from warehouse.errors import InputError
 
 Part = Callable[[Situation, Lever, Setting], None]
@@ -41,6 +42,16 @@ class Own:
 
 
 NOTHING = Own()
+
+FEATURES = {
+    "feature": draw.Column("Feature"),
+    "cost": draw.Column("Today", "money"),
+    "cost_after": draw.Column("With this setting", "money"),
+    "saving": draw.Column("Saving", "money"),
+    "saving_share": draw.Column("Saving of its cost", "share"),
+    "calls": draw.Column("Calls", "count", help="In the period"),
+    "calls_after": draw.Column("Calls then", "count", help="Calls that are still made, of the period"),
+}
 
 
 def show(lever: str, own: Own = NOTHING) -> bool:
@@ -90,8 +101,9 @@ def _live(page: LeverPage, own: Own) -> None:
         f"Cost along the slider: {main.label.lower()}",
         "USD per month of all calls and resources in the filters, simulated; dashed: today",
     )
+    others = tuple(sorted((name, value) for name, value in setting.items() if name != main.name))
     slider_chart(
-        curve,
+        kept(situation, f"{page.key} page chart", others, lambda: along(curve), SETTINGS),
         chosen=setting[main.name],
         today=outcome.waterfall.today,
         axis=page.axis,
@@ -101,7 +113,7 @@ def _live(page: LeverPage, own: Own) -> None:
     _notes(page, situation, outcome, setting, known)
     if own.below:
         own.below(situation, outcome.lever, setting)
-    _by_feature(page, outcome)
+    _by_feature(page, situation, setting, outcome)
 
 
 def _waiting(page: LeverPage, situation: Situation, setting: Setting) -> AbstractContextManager[object]:
@@ -136,8 +148,11 @@ def _figures(
     known: tuple[float, str] | None,
 ) -> None:
     replayed, step = outcome.waterfall, outcome.waterfall.steps[0]
-    here = curve[curve["value"] == setting[page.main(situation).name]]
-    risk, changed = (here["risk"].iloc[0], here["changed_calls"].iloc[0]) if len(here) else (None, step.changed)
+    values, chosen = curve["value"].to_list(), setting[page.main(situation).name]
+    here = values.index(chosen) if chosen in values else None
+    risk, changed = None, step.changed
+    if here is not None:
+        risk, changed = curve["risk"].to_list()[here], curve["changed_calls"].to_list()[here]
     figures = [
         draw.Metric(
             "Today", formatting.usd(replayed.today), help="Cost a month of all calls and resources in the filters"
@@ -171,28 +186,30 @@ def _notes(
         st.markdown("\n".join(f"- {draw.plain(sentence)}" for sentence in sentences))
 
 
-def _by_feature(page: LeverPage, outcome: Outcome) -> None:
-    filters, frame = current(), outcome.by_feature()
+def _by_feature(page: LeverPage, situation: Situation, setting: dict[str, Any], outcome: Outcome) -> None:
+    filters = current()
     draw.section("By feature", "Features whose cost or calls change; USD per month, simulated")
-    if frame.empty:
+    at = tuple(sorted(setting.items()))
+    found = kept(situation, f"{page.key} page features", at, lambda: _features(outcome), SETTINGS)
+    if found is None:
         st.caption("No feature's calls change at this setting.")
         return
-    columns = {
-        "feature": draw.Column("Feature"),
-        "cost": draw.Column("Today", "money"),
-        "cost_after": draw.Column("With this setting", "money"),
-        "saving": draw.Column("Saving", "money"),
-        "saving_share": draw.Column("Saving of its cost", "share"),
-        "calls": draw.Column("Calls", "count", help="In the period"),
-        "calls_after": draw.Column("Calls then", "count", help="Calls that are still made, of the period"),
-    }
-    if (frame["calls"] == frame["calls_after"]).all():
-        del columns["calls_after"]
+    ready, frame = found
     draw.table(
-        frame.assign(feature=named(frame["feature"], frame["kind"])),
-        columns,
+        ready,
         key=f"{page.key}_features",
         export=frame,
         export_name=f"{page.key}-by-feature-{filters.start}-{filters.end}",
         missing="–",
     )
+
+
+def _features(outcome: Outcome) -> tuple[draw.Prepared, pd.DataFrame] | None:
+    """The table of features at one setting, ready for everybody who stands there, and the frame of its file; None: no feature changes."""
+    frame = outcome.by_feature()
+    if frame.empty:
+        return None
+    columns = dict(FEATURES)
+    if (frame["calls"] == frame["calls_after"]).all():
+        del columns["calls_after"]
+    return draw.prepared(frame.assign(feature=named(frame["feature"], frame["kind"])), columns), frame

@@ -7,6 +7,7 @@ read from the slider itself (`_live_chart.js`). Without the script the slider wo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,27 +46,48 @@ _chart = st.components.v2.component(
 )
 
 
-def slider_chart(frame: pd.DataFrame, *, chosen: str, today: Any, axis: str, slider: str, key: str) -> None:
-    """Draw a `LeverPage.curve`: cost per month by step of the slider, today's cost as a dashed line, the chosen step as a point.
+@dataclass(frozen=True)
+class Along:
+    """A curve ready to be drawn for any step of its slider, by anybody: nothing in it is changed. `step`: as the slider says it; amounts in words."""
+
+    steps: list[str]
+    costs: list[float]
+    amounts: list[str]
+    words: list[str]
+    now: int
+
+
+def along(frame: pd.DataFrame) -> Along:
+    """A `LeverPage.curve` for `slider_chart`: the same at every step, so that a move of the slider finds it done."""
+    steps, costs, savings = (frame[name].to_list() for name in ("value", "cost", "saving"))
+    return Along(
+        steps=steps,
+        costs=[float(cost) for cost in costs],
+        amounts=[formatting.usd(cost) for cost in costs],
+        words=[_words(*row) for row in zip(steps, costs, savings, strict=True)],
+        now=next((place for place, is_today in enumerate(frame["is_today"]) if is_today), -1),
+    )
+
+
+def slider_chart(curve: Along, *, chosen: str, today: Any, axis: str, slider: str, key: str) -> None:
+    """Draw the cost per month by step of the slider, today's cost as a dashed line, the chosen step as a point.
 
     today: cost per month without the lever (Decimal). slider: key of the slider that the point follows.
     """
-    steps = list(frame["value"])
     shade, accent = _palette.SERIES[mode()][:2]
-    now = next((place for place, is_today in enumerate(frame["is_today"]) if is_today), -1)
     _chart(
         key=key,
         height=354,
         data={
             "slider": slider,
-            "steps": steps,
-            "costs": [float(cost) for cost in frame["cost"]],
-            "words": [_words(*row) for row in zip(steps, frame["cost"], frame["saving"], strict=True)],
+            "steps": curve.steps,
+            "costs": curve.costs,
+            "words": curve.words,
             "today": float(today),
-            "now": now,
-            "chosen": steps.index(chosen) if chosen in steps else -1,
+            "now": curve.now,
+            "chosen": curve.steps.index(chosen) if chosen in curve.steps else -1,
             "axis": axis,
-            "alt": describe(frame, chosen, today, axis),
+            "alt": describe(curve, chosen, today, axis),
             "colours": {"cost": shade, "chosen": accent, "today": _palette.NEUTRAL[mode()]},
         },
     )
@@ -79,14 +101,14 @@ def _words(step: str, cost: Any, saving: Any) -> str:
     return f"{step}: {formatting.usd(cost)} a month, {formatting.usd(abs(saving))} {how} than today"
 
 
-def describe(frame: pd.DataFrame, chosen: str, today: Any, axis: str) -> str:
+def describe(curve: Along, chosen: str, today: Any, axis: str) -> str:
     """The chart in words: from where to where, today, and the chosen point."""
-    if frame.empty:
+    if not curve.steps:
         return "An empty chart."
-    first, last = frame.iloc[0], frame.iloc[-1]
     words = (
-        f"Line of cost a month along {axis.lower()}: {formatting.usd(first['cost'])} at {first['value']}, "
-        f"{formatting.usd(last['cost'])} at {last['value']}. Today {formatting.usd(today)}."
+        f"Line of cost a month along {axis.lower()}: {curve.amounts[0]} at {curve.steps[0]}, "
+        f"{curve.amounts[-1]} at {curve.steps[-1]}. Today {formatting.usd(today)}."
     )
-    here = frame[frame["value"] == chosen]
-    return words if here.empty else f"{words} This setting, {chosen}: {formatting.usd(here['cost'].iloc[0])}."
+    if chosen not in curve.steps:
+        return words
+    return f"{words} This setting, {chosen}: {curve.amounts[curve.steps.index(chosen)]}."

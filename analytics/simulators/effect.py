@@ -60,9 +60,11 @@ def outcome(situation: Situation, effect: Effect) -> Waterfall:
     """The waterfall of the lever as the only one, with its range."""
     before = today(situation)
     after = _after(before, effect)
+    # The lever alone: an outcome may be kept longer than the tables that its effect was read from.
+    lever = effect.lever
 
     def evidence(_place: int, limit: int = 100) -> pd.DataFrame:
-        return changed_calls(situation.workload, effect.lever.apply(situation).workload, limit)
+        return changed_calls(situation.workload, lever.apply(situation).workload, limit)
 
     facts = Facts(
         lever=effect.lever,

@@ -13,11 +13,12 @@ from typing import Any, Literal
 import pandas as pd
 
 from analytics import formatting
+from analytics.frames import frame_of
 from analytics.simulators.effect import Effect, cost, outcome
 from analytics.simulators.lever import Lever, Selection
 from analytics.simulators.run_scenario import today
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import kept
+from analytics.simulators.slider import SETTINGS, kept
 from analytics.simulators.waterfall import Waterfall, cents
 from warehouse.errors import InputError
 
@@ -116,12 +117,16 @@ class LeverPage:
                 rows.append((option, monthly, base - monthly, found.changed, found.risk, found.is_today))
             return pd.DataFrame(rows, columns=list(POINT_COLUMNS), dtype=object)
 
-        return kept(situation, f"{self.key} page curve", others, make)
+        return kept(situation, f"{self.key} page curve", others, make, SETTINGS)
 
     def outcome(self, situation: Situation, setting: Setting) -> Outcome:
-        """What this setting does, with its range. Raises InputError."""
-        found = self.effect(situation, setting)
-        return Outcome(found.lever, outcome(situation, found), found.risk)
+        """What this setting does, with its range: worked out once for all who look at the same calls. Raises InputError."""
+
+        def make() -> Outcome:
+            found = self.effect(situation, setting)
+            return Outcome(found.lever, outcome(situation, found), found.risk)
+
+        return kept(situation, f"{self.key} page outcome", tuple(sorted(setting.items())), make, SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -154,17 +159,15 @@ class Outcome:
 
     def by_feature(self) -> pd.DataFrame:
         """Features whose cost or calls change, the largest saving first: the columns of `Waterfall.by_feature`, and saving_share (of the cost)."""
-        frame = self.waterfall.by_feature
-        changed = [
-            bool(saving) or before != after
-            for saving, before, after in zip(frame["saving"], frame["calls"], frame["calls_after"], strict=True)
+        rows: list[dict[str, Any]] = [
+            {str(name): cell for name, cell in row.items()}
+            for row in self.waterfall.by_feature.to_dict("records")
+            if row["saving"] or row["calls"] != row["calls_after"]
         ]
-        found = frame[changed].copy()
-        found["saving_share"] = [
-            float(saving / cost) if cost else None for saving, cost in zip(found["saving"], found["cost"], strict=True)
-        ]
-        order = sorted(range(len(found)), key=lambda place: -abs(found["saving"].iloc[place]))
-        return found.iloc[order].reset_index(drop=True)
+        for row in rows:
+            row["saving_share"] = float(row["saving"] / row["cost"]) if row["cost"] else None
+        rows.sort(key=lambda row: -abs(row["saving"]))
+        return frame_of(rows, (*self.waterfall.by_feature.columns, "saving_share"))
 
 
 def headline(page: LeverPage, outcome: Outcome, curve: pd.DataFrame, setting: Setting) -> str:

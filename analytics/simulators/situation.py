@@ -23,6 +23,10 @@ Result = TypeVar("Result")
 MEMORY = 2 * 2**30
 """Bytes of arrays that one situation's levers may keep."""
 
+SIZE = 256
+"""Values that one situation's levers may keep: all levers together come to some hundred, one for each step of some sliders. With 64, what 240 people
+asked of twelve levers pushed each other's preparations out."""
+
 
 class Memo:
     """What levers computed once (neighbours, gaps, curves) and may use again; shared by all situations that stem from one.
@@ -32,7 +36,7 @@ class Memo:
     arrays: with ten million calls one array is 80 MB.
     """
 
-    def __init__(self, size: int = 64, memory: int = MEMORY) -> None:
+    def __init__(self, size: int = SIZE, memory: int = MEMORY) -> None:
         self._size, self._memory = size, memory
         self._bytes: dict[Hashable, int] = {}
         self._values: OrderedDict[Hashable, Any] = OrderedDict()
@@ -59,7 +63,7 @@ class Memo:
 
     def _make_room(self, newest: Hashable) -> None:
         """Drop what was used least recently, for memory only what takes a good part of it, but never what was just made."""
-        large = self._memory // 64
+        large = self._memory // SIZE
         for key in list(self._values):
             over_memory = sum(self._bytes.values()) > self._memory
             if key != newest and (len(self._values) > self._size or (over_memory and self._bytes[key] >= large)):

@@ -14,15 +14,19 @@ from warehouse.rates import INPUT_COLUMNS
 
 Result = TypeVar("Result")
 _KEPT = 3
+SETTINGS = 64
+"""So many settings of a lever are kept as they are drawn, for everybody who looks at the same calls: some 30 kB each."""
+
 _KEPT_BYTES = 2**29
 
 
-def kept(situation: Situation, name: str, key: Hashable, make: Callable[[], Result]) -> Result:
+def kept(situation: Situation, name: str, key: Hashable, make: Callable[[], Result], entries: int = _KEPT) -> Result:
     """What a lever prepared for one state of the calls, made once: as `situation.memo`, but of each name only the last few are kept.
 
-    With millions of calls such a thing is hundreds of megabytes, and a scenario goes through dozens of states.
+    With millions of calls such a thing is hundreds of megabytes, and a scenario goes through dozens of states. What holds no array of the calls may
+    be kept for more `entries` (`SETTINGS`): many people stand at many settings.
     """
-    few: Memo = situation.memo.get(name, lambda: Memo(_KEPT, _KEPT_BYTES))
+    few: Memo = situation.memo.get(name, lambda: Memo(entries, _KEPT_BYTES))
     return few.get((key, situation.workload.stamp, situation.rates), make)
 
 

@@ -129,7 +129,7 @@ def test_the_minus_of_an_amount_stands_before_its_currency() -> None:
         "sum": _tables.Column("Sum", "money"),
         "euro": _tables.Column("Euro", "money", currency="EUR"),
     }
-    written = _tables._written(frame, columns)
+    written = _tables._written({name: frame[name].to_list() for name in frame}, columns)
     assert set(written) == {"saving", "euro"}
     assert [written["saving"](value) for value in (-0.611, 1234.5)] == ["-$0.611", "$1,234.500"]
     assert written["euro"](-1.0) == "-€1.00"
