@@ -119,21 +119,62 @@ def _ledger_rows(warehouse: Warehouse, filters: Filters, by: str) -> list[Row]:
 def _call_rows(warehouse: Warehouse, filters: Filters, by: str) -> list[Row]:
     calls = calls_between(warehouse, filters)
     sums = calls.group_by(**{by: calls[FROM_CALLS[by]]}).agg(
-        cost=calls.cost.sum().cast(MONEY), calls=calls.count(), unpriced_calls=calls.cost.isnull().sum()
+        cost=calls.cost.sum().cast(MONEY), calls=calls.count(), unpriced_calls=calls.count() - calls.cost.count()
     )
-    # A hundred thousand users are grouped where they lie; only those that anybody reads come out, and the sum of the others.
+    rows = _user_rows(warehouse, filters) if by == "user" else None
+    return _dearest_groups(warehouse, sums, by) if rows is None else rows
+
+
+def _user_rows(warehouse: Warehouse, filters: Filters) -> list[Row] | None:
+    """The same by user, from the daily sums of users, where these know all that is told: every cost and every user is known, and the filters look
+    at nothing but features and tiers. Else None.
+
+    At 10 million calls 0.09 s of CPU, where the calls of one feature take 0.15.
+    """
+    if not {name for name, _ in filters.where} <= {"feature", "user_tier"}:
+        return None
+    daily, days = apply(warehouse.table("calls_daily"), filters), apply(warehouse.table("user_days"), filters)
+    known = warehouse.row(
+        daily.agg(calls=daily.calls.sum().cast("int64"), unpriced=daily.unpriced_calls.sum().cast("int64"))
+    )
+    if known["unpriced"]:
+        return None
+    sums = days.group_by(user=days.user_id).agg(cost=days.cost.sum().cast(MONEY), calls=days.calls.sum().cast("int64"))
+    sums = sums.mutate(unpriced_calls=ibis.literal(0, "int64"))
+    rows = _dearest_groups(warehouse, sums, "user")
+    return rows if sum(row["calls"] for row in rows) == (known["calls"] or 0) else None
+
+
+def _dearest_groups(warehouse: Warehouse, sums: ir.Table, by: str) -> list[Row]:
+    """The dearest of these sums (columns `by`, cost, calls, unpriced_calls), and the others as one."""
+    # A hundred thousand users are grouped where they lie; only those that anybody reads come out, and the sums of all. The first of an order are
+    # found without ordering the rest: at 10 million calls 0.15 s of CPU, of which the scan is 0.11, where ranking everybody took 0.19.
     order = [sums.cost.fill_null(Decimal(-1)).desc(), sums.calls.desc(), sums[by].asc(nulls_first=True)]
-    ranked = sums.mutate(place=ibis.row_number().over(ibis.window(order_by=order)))
-    ranked = ranked.mutate(others=ranked.place >= MOST_NAMED)
-    ranked = ranked.mutate(named=ranked.others.ifelse(ibis.null("string"), ranked[by]))
-    kept = ranked.group_by(["others", "named"]).agg(
-        cost=ranked.cost.sum().cast(MONEY), calls=ranked.calls.sum().cast("int64"),
-        unpriced_calls=ranked.unpriced_calls.sum().cast("int64"), groups=ranked.count(),
+    dearest = sums.order_by(order).limit(MOST_NAMED)
+    dearest = dearest.select(
+        by, "cost", "calls", "unpriced_calls", groups=ibis.literal(1, "int64"), known=dearest.cost.notnull().cast("int64"), is_whole=False
     )  # fmt: skip
+    whole = sums.agg(
+        cost=sums.cost.sum().cast(MONEY), calls=sums.calls.sum().cast("int64"),
+        unpriced_calls=sums.unpriced_calls.sum().cast("int64"), groups=sums.count(), known=sums.cost.count(),
+    )  # fmt: skip
+    whole = whole.select(**{by: ibis.null("string")}, **{name: whole[name] for name in whole.columns}, is_whole=True)
+    found = rows_of(warehouse, dearest.union(whole))
+    named = [row for row in found if not row["is_whole"]]
+    rest = next(row for row in found if row["is_whole"])
+    for row in named:
+        for name in ("groups", "known", "calls", "unpriced_calls"):
+            rest[name] = (rest[name] or 0) - row[name]
+        if row["cost"] is not None:
+            rest["cost"] -= row["cost"]
+    if rest["groups"]:
+        # Nothing is left of the sum where no cost of the others is known: that is unknown, not zero.
+        others = {by: f"{rest['groups']:,} others", "cost": rest["cost"] if rest["known"] else None, "is_others": True}
+        named.append(rest | others)
     return [
         {
-            by: f"{row['groups']:,} others" if row["others"] else row["named"], "cost": row["cost"], "calls": row["calls"],
-            "unpriced_calls": row["unpriced_calls"], "currency": "USD", "is_others": row["others"],
+            by: row[by], "cost": row["cost"], "calls": row["calls"], "unpriced_calls": row["unpriced_calls"], "currency": "USD",
+            "is_others": row.get("is_others", False),
         }
-        for row in rows_of(warehouse, kept)
+        for row in named
     ]  # fmt: skip
