@@ -28,6 +28,8 @@ def fx(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
     highest_rate: units of the reporting currency for one; latest_rate_date: the newest date of a rate used; sources: where they come from.
     """
     reporting = warehouse.configuration.reporting_currency
+    if not warehouse.once("other currencies", lambda: _other_currencies(warehouse)):
+        return frame_of([], COLUMNS)
     native = ibis.union(_billed(warehouse, filters), _estimated(warehouse, filters))
     native = native.filter(native.native_currency != reporting, native.cost.notnull())
     by_day = native.group_by(["date", "native_currency"]).agg(native_effective=native.cost.sum().cast(MONEY))
@@ -56,6 +58,14 @@ def fx(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
             row["effective"] = None
     rows.sort(key=lambda row: row["currency"])
     return frame_of(rows, COLUMNS)
+
+
+def _other_currencies(warehouse: Warehouse) -> bool:
+    """Whether any cost of the store is in another currency than the reporting one: every page asks, and most stores have one currency."""
+    reporting = warehouse.configuration.reporting_currency
+    lines = warehouse.table("charges_daily")
+    others = lines.filter(lines.BillingCurrency != reporting)
+    return reporting != CALLS_CURRENCY or bool(warehouse.row(others.agg(n=others.count()))["n"])
 
 
 def note(warehouse: Warehouse, filters: Filters) -> str | None:

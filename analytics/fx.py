@@ -94,13 +94,14 @@ def daily_rates(warehouse: Warehouse, into: str | None = None) -> ir.Table:
 
 def _is_needed(warehouse: Warehouse, into: str) -> bool:
     """Whether any amount of the store can be converted."""
-    if (
-        not warehouse.has_table(f"fx_daily_{into}")
-        and not warehouse.row(warehouse.table("fx_rates").agg(n=ibis._.count()))["n"]
-    ):
-        return False
-    rates = daily_rates(warehouse, into)
-    return bool(warehouse.row(rates.agg(n=rates.count()))["n"])
+
+    def look() -> bool:
+        if not warehouse.row(warehouse.table("fx_rates").agg(n=ibis._.count()))["n"]:
+            return False
+        rates = daily_rates(warehouse, into)
+        return bool(warehouse.row(rates.agg(n=rates.count()))["n"])
+
+    return warehouse.once(f"rates into {into}", look)
 
 
 def _needed(warehouse: Warehouse, into: str) -> ir.Table:

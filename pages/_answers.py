@@ -28,12 +28,21 @@ _UNCHANGEABLE = (str, bytes, int, float, bool, Decimal, date, timedelta, Enum, t
 class Shelf(Generic[Key, Kept]):
     """Things by key, the one asked for longest ago dropped first when there are more than `entries` or, by `size`, more than `most_bytes`.
 
+    A single thing of more than `most_each` bytes is handed out and not kept: it would drive out many others.
+
     Whoever asks first for a missing one makes it; whoever asks meanwhile waits for that one. It may be shared by threads.
     """
 
-    def __init__(self, entries: int, most_bytes: int | None = None, size: Callable[[Kept], int] | None = None) -> None:
+    def __init__(
+        self,
+        entries: int,
+        most_bytes: int | None = None,
+        size: Callable[[Kept], int] | None = None,
+        most_each: int | None = None,
+    ) -> None:
         self.entries = entries
         self.most_bytes = most_bytes
+        self.most_each = most_each
         self._size = size
         self._lock = threading.Lock()
         self._things: OrderedDict[Key, tuple[Kept, int]] = OrderedDict()
@@ -66,7 +75,8 @@ class Shelf(Generic[Key, Kept]):
             # After `clear` somebody else may be making it anew: what was begun before is not kept.
             if self._underway.get(key) is mine:
                 del self._underway[key]
-                self._keep(key, thing, size)
+                if self.most_each is None or size <= self.most_each:
+                    self._keep(key, thing, size)
         mine.set_result(thing)
         return thing
 

@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
 import streamlit as st
 
 from analytics.allocation_rules import KIND as ALLOCATION_RULE
@@ -41,8 +42,17 @@ MOST_ANSWERS = 4000
 MOST_BYTES = 256 * 2**20
 """Bounds of what one process keeps: the answers asked for longest ago give way."""
 
+MOST_STATEMENTS = 2000
+MOST_STATEMENT_BYTES = 64 * 2**20
+MOST_BYTES_OF_A_STATEMENT = 4 * 2**20
+"""Bounds of the answers to single statements: a page's answers are made of questions that they have in common, such as the totals. Single
+calls, which simulators take out by the million, are none of these."""
+
 _opened: Shelf[tuple[str, str, int], Warehouse] = Shelf(OPEN_SNAPSHOTS)
 _answers: Shelf[tuple[str, str, int, str, str], Copied] = Shelf(MOST_ANSWERS, MOST_BYTES, lambda answer: answer.size)
+_rows: Shelf[tuple[tuple[str, str, int], str], pa.Table] = Shelf(
+    MOST_STATEMENTS, MOST_STATEMENT_BYTES, lambda rows: int(rows.nbytes), MOST_BYTES_OF_A_STATEMENT
+)
 
 _further: list[Shelf[Any, Any]] = []
 
@@ -142,7 +152,7 @@ def knows_answers_of(snapshot_id: str) -> bool:
 
 def forget() -> None:
     """Drop every open snapshot, every answer and all that was prepared: as if the process had just started."""
-    everything: list[Shelf[Any, Any]] = [_opened, _answers, *_further]
+    everything: list[Shelf[Any, Any]] = [_opened, _answers, _rows, *_further]
     for kept in everything:
         kept.clear()
 
@@ -150,14 +160,19 @@ def forget() -> None:
 def forget_answers() -> None:
     """Drop every answer; snapshots stay open."""
     _answers.clear()
+    _rows.clear()
 
 
 def _open(store: str, snapshot_id: str, revision: int) -> Warehouse:
     # Dropped ones are never closed: another session's query may still be reading.
-    return _opened.get(
-        (store, snapshot_id, revision),
-        lambda: open_snapshot(Path(store), snapshot_id, configuration(), revision=revision),
-    )
+    place = (store, snapshot_id, revision)
+
+    def opened() -> Warehouse:
+        made = open_snapshot(Path(store), snapshot_id, configuration(), revision=revision)
+        made.remember = lambda statement, ask: _rows.get((place, statement), ask)
+        return made
+
+    return _opened.get(place, opened)
 
 
 def warehouse() -> Warehouse:

@@ -6,11 +6,10 @@ A `Warehouse` is open read-only on immutable files. It may be shared by threads:
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 import ibis
@@ -19,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from warehouse import callers
+from warehouse.compiling import sql_of
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
 from warehouse.filing import META, path_text
@@ -40,14 +40,7 @@ from warehouse.tag_rules import (
 if TYPE_CHECKING:
     from warehouse.engines.reading import EngineWarehouse
 
-DIALECT = "duckdb"
-
-
-@lru_cache(maxsize=512)
-def _compiled(operation: Any) -> str:
-    """SQL of an expression, kept: at 10 million calls a page's fresh answers cost several times more to compile than to compute, and the
-    parts that they share are compiled once. Equal expressions have equal operations."""
-    return str(ibis.to_sql(operation.to_expr(), dialect=DIALECT))
+Found = TypeVar("Found")
 
 
 class Warehouse:
@@ -81,6 +74,9 @@ class Warehouse:
         self.tag_rules = self._known_tag_rules() if tag_rules is None else tuple(tag_rules)
         self._lock = threading.RLock()
         self._schemas: dict[str, ibis.Schema] = {}
+        self._found: dict[str, Any] = {}
+        self.remember: Callable[[str, Callable[[], pa.Table]], pa.Table] | None = None
+        """Set by who wants equal questions (SQL) to be answered once: gives the answer that it keeps, or makes and keeps it."""
         self.connection = duckdb.connect(":memory:")
         self.connection.execute("SET TimeZone = 'UTC'")
         self.connection.execute("SET enable_progress_bar = false")
@@ -251,11 +247,15 @@ class Warehouse:
     @staticmethod
     def sql(expression: ir.Expr) -> str:
         """The SQL that answers an expression, for "how was this obtained"."""
-        return _compiled(expression.op())
+        return sql_of(expression.op())
 
     def arrow(self, expression: ir.Expr) -> pa.Table:
         """The answer as an Arrow table, with exact types: money is decimal, counts are int64."""
-        return _counts_as_integers(self.connection.cursor().sql(self.sql(expression)).to_arrow_table())
+        statement = self.sql(expression)
+        return self.remember(statement, lambda: self._ask(statement)) if self.remember else self._ask(statement)
+
+    def _ask(self, statement: str) -> pa.Table:
+        return _counts_as_integers(self.connection.cursor().sql(statement).to_arrow_table())
 
     def frame(self, expression: ir.Expr) -> pd.DataFrame:
         """The answer as a pandas frame: decimals, dates and counts beside a NULL are exact Python objects, NULL is None or NaN."""
@@ -266,8 +266,18 @@ class Warehouse:
         rows = self.arrow(expression).to_pylist()
         return rows[0] if rows else {}
 
+    def once(self, name: str, find: Callable[[], Found]) -> Found:
+        """What `find` finds out about this snapshot, found out once: for small facts that many questions hang on. It must not change later."""
+        if name not in self._found:
+            self._found[name] = find()
+        found: Found = self._found[name]
+        return found
+
     def span(self) -> tuple[date, date] | None:
         """First and last day (reporting time zone) with a call or a billing line; None when the store is empty."""
+        return self.once("span", self._span)
+
+    def _span(self) -> tuple[date, date] | None:
         row = (
             self.connection.cursor()
             .execute(
