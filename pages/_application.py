@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from datetime import datetime
+from typing import Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -49,10 +50,12 @@ def draw(registry: Sequence[PageEntry], identity: Person) -> None:
         banner = st.container(gap=None)
     registry = [entry for entry in registry if allows(identity.role, entry.role)]
     entries = {entry.url_path: entry for entry in registry}
-    pages = {entry.url_path: _page(entry, default=entry is registry[0]) for entry in registry}
+    pages = {entry.url_path: _page(entry, "first" if entry is registry[0] else "listed") for entry in registry}
     phases: dict[str, list[st.Page]] = {}
     for entry in registry:
         phases.setdefault(entry.phase, []).append(pages[entry.url_path])
+    # The first page answers at the bare address; links that name it, as those of reviews do, are not to say that there is none.
+    phases[registry[0].phase].append(_page(registry[0], "unlisted"))
     st.logo(_WORDMARK, size="large")
     chosen = st.navigation(phases, expanded=True)
     _who(identity)
@@ -68,19 +71,21 @@ def draw(registry: Sequence[PageEntry], identity: Person) -> None:
             _footer(identity)
 
 
-_known_pages: dict[tuple[PageEntry, bool], st.Page] = {}
+Place = Literal["first", "listed", "unlisted"]
+_known_pages: dict[tuple[PageEntry, Place], st.Page] = {}
 
 
-def _page(entry: PageEntry, *, default: bool) -> st.Page:
+def _page(entry: PageEntry, place: Place) -> st.Page:
     """The page of an entry, for one run. Making one asks the file system, which over all pages took a fifth of a run; a copy does not."""
-    known = _known_pages.get((entry, default))
+    known = _known_pages.get((entry, place))
     if known is None:
-        known = _known_pages[entry, default] = st.Page(
+        known = _known_pages[entry, place] = st.Page(
             entry.script,
             title=entry.title,
             icon=f":material/{entry.icon}:",
-            url_path=entry.url_path,
-            default=default,
+            url_path="" if place == "first" else entry.url_path,
+            default=place == "first",
+            visibility="hidden" if place == "unlisted" else "visible",
             help=entry.question,
         )
     return copy(known)

@@ -73,6 +73,16 @@ def test_a_broken_address_shows_the_default_view_and_is_cleaned(browser: Browser
         screen.expect_address(page, "/")
 
 
+def test_the_first_page_answers_under_its_name_too(browser: Browser, sample_server: Server) -> None:
+    with screen.opened(browser, f"{sample_server.url}/bill?period=April+2026") as page:
+        expect(page.get_by_text("AI costs $8,132")).to_be_visible()
+        expect(page.get_by_text("Page not found")).to_be_hidden()
+        names = page.get_by_test_id("stSidebarNav").get_by_role("link").all_inner_texts()
+        assert sum("Sample bill" in name for name in names) == 1
+        page.get_by_test_id("stSidebarNav").get_by_text("Sample bill").click()
+        screen.expect_address(page, "/", period=["April 2026"])
+
+
 def test_the_download_holds_every_digit(browser: Browser, sample_server: Server) -> None:
     with screen.opened(browser, f"{sample_server.url}/") as page:
         with page.expect_download() as started:
