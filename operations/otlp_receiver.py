@@ -29,6 +29,9 @@ AT_ONCE = 32
 PATIENCE = 30.0
 """Seconds that a sender may be silent."""
 
+DISCARDED_AT_MOST = 256 * 2**20
+"""Bytes of a refused body that are read and thrown away, so that its sender gets to reading why."""
+
 RETRY_SECONDS = 30
 
 
@@ -112,10 +115,12 @@ class _Handler(BaseHTTPRequestHandler):
         """An export request."""
         kind = (self.headers.get("content-type") or "").split(";")[0].strip().lower()
         encoding = kind if kind in (BINARY, TEXT) else TEXT
+        self._unread = True
         try:
             body = self._export(kind)
         except Refused as refused:
             self.close_connection = True
+            self._let_finish()
             headers = {"Retry-After": str(RETRY_SECONDS)} if refused.later else {}
             if refused.status == HTTPStatus.UNAUTHORIZED:
                 headers["WWW-Authenticate"] = "Bearer"
@@ -157,6 +162,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.accepted += 1
         return _answered(reasons, kind)
 
+    def _let_finish(self) -> None:
+        """Take a refused body off the line unkept, up to a bound: who still sends when the line is closed never reads the answer."""
+        length = self.headers.get("content-length") or ""
+        left = min(int(length), DISCARDED_AT_MOST) if self._unread and length.isdigit() else 0
+        try:
+            while left > 0 and (piece := self.rfile.read(min(left, 2**16))):
+                left -= len(piece)
+        except OSError:
+            return
+
     def _body(self) -> bytes:
         """The body, unpacked. Raises Refused when it is too large, cut, or packed in an unknown way."""
         length = self.headers.get("content-length")
@@ -167,6 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {most // 2**20} MB; send smaller batches"
             )
+        self._unread = False
         try:
             raw = self.rfile.read(int(length))
         except OSError as error:

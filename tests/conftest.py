@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from tests.browser import chromium
 from tests.stores import demo_store, demo_warehouse, empty_store
 
 __all__ = ["demo_store", "demo_warehouse", "empty_store"]
+
+# A busy machine is no defect: no example fails for the time it took.
+settings.register_profile("percall", deadline=None)
+settings.load_profile("percall")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

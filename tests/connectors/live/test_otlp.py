@@ -305,6 +305,9 @@ def test_a_token_is_asked_for(tmp_path: Path) -> None:
             refused = client.post(body, TEXT, **headers)
             assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
         assert client.post(body, TEXT, Authorization=f"Bearer {TOKEN}").status == 200
+        # A sender that is still sending when it is refused must get to reading why.
+        assert client.post(b" " * 2**24, TEXT).status == 401
+        assert client.post(b" " * 2**24, TEXT, Authorization=f"Bearer {TOKEN}").status == 413
     assert len(Inbox(tmp_path).waiting()) == 1
     with pytest.raises(InputError, match="needs a token"), serving("0.0.0.0", 0, Inbox(tmp_path), None, 1):
         pass
