@@ -7,13 +7,17 @@ how `unreadable` finds it. Expressions hold on the rows of `connectors.files.sca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from datetime import UTC, date, datetime
 
 import duckdb
 
 from connectors.files import NULL_WORDS, SourceFile, quote_identifier, scan, sql_text
+from connectors.source_file import path_literal
 from warehouse.errors import InputError
+from warehouse.intake import FILE_ROWS, RowWise
+from warehouse.schema import CALL_MONEY
 
 EARLIEST = date(2006, 1, 1)
 """No cloud bill and no model call is older; an earlier time is a mistake of the file (an epoch of 0, a misread year)."""
@@ -54,6 +58,15 @@ class Columns:
         for name in self._types:
             self._names.setdefault(normalised(name), name)
 
+    def one_by_one(self, query: Callable[[Columns], str], unless: str) -> RowWise | None:
+        """The row-wise query of a Parquet file (see `warehouse.intake.RowWise`), from a function that makes a query from columns; None for
+        any other file."""
+        if self.file.format != "parquet" or self.find("_row", "file_index", "file_row_number", "filename"):
+            return None
+        rows = copy(self)
+        rows.source = FILE_ROWS
+        return RowWise(query(rows), path_literal(self.file.readable), tuple(self._types.items()), unless)
+
     def find(self, *names: str) -> str | None:
         """The file's own name of the first of these columns that it has."""
         return next((self._names[key] for key in map(normalised, names) if key in self._names), None)
@@ -70,7 +83,7 @@ class Columns:
 
     def always(self, *names: str) -> bool:
         """Whether every row has a value here."""
-        missing = f"SELECT 1 FROM {self.source} WHERE {self.text(*names)} IS NULL LIMIT 1"
+        missing = f"SELECT 1 FROM {self.source} WHERE {self.trimmed(*names)} IS NULL LIMIT 1"
         return self.find(*names) is not None and not self._connection.execute(missing).fetchall()
 
     def others(self, used: Iterable[str | None]) -> list[str]:
@@ -97,9 +110,22 @@ class Columns:
         words = ", ".join(sql_text(word) for word in NULL_WORDS)
         return f"(CASE WHEN trim({value}) NOT IN ({words}) THEN {value} END)"
 
+    def trimmed(self, *names: str) -> str:
+        """`text` without spaces around it, NULL where nothing is left. Spaces are looked for only where there may be any: trimming every id
+        cost five times as much as finding that it holds no space and nothing but ASCII (another script has spaces of its own).
+        """
+        name = self.find(*names)
+        if name is None or self._types[name] != "VARCHAR":
+            return f"trim({self.text(*names)})"
+        value = quote_identifier(name)
+        value = f"CASE WHEN contains({value}, ' ') OR length({value}) <> strlen({value}) THEN trim({value}) ELSE {value} END"
+        for word in NULL_WORDS:
+            value = f"nullif({value}, {sql_text(word)})"
+        return value
+
     def typed(self, form: str, *names: str) -> str | None:
-        """The value straight from a Parquet column that is of this form already (integer, double, boolean, time, list, map); None when its
-        text has to be read. What is stored as a number or time cannot be unreadable, so that nothing has to be written out and checked:
+        """The value straight from a Parquet column that is of this form already (integer, double, boolean, call_money, time, list, map);
+        None when its text has to be read. What is stored as a number or time cannot be unreadable, so that nothing has to be written out and checked:
         over half of the work of reading a call.
         """
         name = self.find(*names)
@@ -112,6 +138,8 @@ class Columns:
             return f"(CASE WHEN isfinite(CAST({column} AS DOUBLE)) THEN CAST({column} AS DOUBLE) END)"
         if (form, kind) in (("boolean", "BOOLEAN"), ("list", "UBIGINT[]"), ("map", "MAP(VARCHAR, VARCHAR)")):
             return column
+        if form == "call_money" and kind.startswith("DECIMAL") and _fits(kind):
+            return f"CAST({column} AS {CALL_MONEY})"
         if form == "time" and kind in ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS"):
             return f"CAST({column} AS TIMESTAMP)"
         if form == "time" and kind == "TIMESTAMP WITH TIME ZONE":
@@ -152,6 +180,13 @@ class Columns:
         local = f"((({time_sql(text)}) AT TIME ZONE 'UTC') AT TIME ZONE {sql_text(zone)})::DATE"
         has_zone = f"regexp_matches({text}, {sql_text(_ZONE)}) AND contains({text}, ':')"
         return f"(CASE WHEN {has_zone} THEN {local} ELSE ({time_sql(text)})::DATE END)"
+
+
+def _fits(kind: str) -> bool:
+    """Whether every value of this DECIMAL type is one of `CALL_MONEY`, no digit lost."""
+    digits, places = map(int, kind.removeprefix("DECIMAL(").removesuffix(")").split(","))
+    most, most_places = map(int, CALL_MONEY.removeprefix("DECIMAL(").removesuffix(")").split(","))
+    return places <= most_places and digits - places <= most - most_places
 
 
 def _pointer(key: str) -> str:

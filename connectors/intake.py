@@ -22,7 +22,7 @@ from warehouse.configuration import Configuration
 from warehouse.errors import InputError, StoreError
 from warehouse.filing import money_columns
 from warehouse.load_report import LoadReport
-from warehouse.loading import Loading, Progress
+from warehouse.loading import Loading, Progress, UnreadableFilesError
 from warehouse.parts import partition_expression
 from warehouse.schema import TABLES
 from warehouse.store import Store
@@ -91,6 +91,15 @@ def load_files(
     """
     try:
         return _load(store, configuration, files, on_overlap, progress)
+    except UnreadableFilesError as unreadable:
+        reasons = unreadable.files
+        left = [
+            replace(file, problem=file.problem or f"{file.path.name}: cannot be read: {reasons[file.path.name]}")
+            if file.path.name in reasons
+            else file
+            for file in files
+        ]
+        return load_files(store, configuration, left, on_overlap, progress)
     except _BrokenDelivery as broken:
         left = [
             file
@@ -136,6 +145,9 @@ def _load(
                 )
                 continue
             notes += _stage(loading, file, digest, configuration)
+        for staged, unread in loading.read_waiting():
+            _raise_of_the_machine(unread.__cause__)
+            staged.message = str(unread)
         _refuse_broken_deliveries(files, {staged.file for staged in loading.staging.files if staged.message})
         reports = loading.commit() if loading.has_files else []
         if loading.replaces_demo and any(report.rows_kept for report in reports):

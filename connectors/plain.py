@@ -54,6 +54,7 @@ class PlainKind:
         """The file's rows. Raises InputError when a required column misses."""
         columns = Columns(connection, file)
         columns.require(*self.telling, kind=self.KIND)
+        row_wise = plain_calls.row_wise(columns, configuration) if self is CALLS else None
         query = self.query(columns, configuration)
         warnings = lenient_warnings(connection, columns, self.fields, configuration)
         if self is CALLS:
@@ -68,6 +69,7 @@ class PlainKind:
                 query=query,
                 rejects=file.rejects,
                 warnings=warnings,
+                row_wise=row_wise,
             )
         ]
 

@@ -44,20 +44,25 @@ class Field:
 
     def shown(self, columns: Columns) -> str:
         """SQL of what the file says here, for a sentence."""
-        return f"CAST({quote_identifier(self.name)} AS VARCHAR)" if self.is_typed(columns) else f"_text_{self.name}"
+        if not self.is_typed(columns):
+            return f"_text_{self.name}"
+        name = f"_given_{self.name}" if self.type == "call_money" else self.name
+        return f"CAST({quote_identifier(name)} AS VARCHAR)"
 
     def value(self, columns: Columns, configuration: Configuration) -> str:
         """SQL of the value read."""
         text = columns.text(*self.names)
         readers = {
-            "text": lambda: f"trim({text})",
-            "lower": lambda: f"lower(trim({text}))",
-            "currency": lambda: f"upper(trim({text}))",
+            "text": lambda: columns.trimmed(*self.names),
+            "lower": lambda: f"lower({columns.trimmed(*self.names)})",
+            "currency": lambda: f"upper({columns.trimmed(*self.names)})",
             "integer": lambda: _counted(columns.integer(*self.names)),
             "double": lambda: columns.double(*self.names),
             "boolean": lambda: columns.boolean(*self.names),
             "money": lambda: columns.decimal(*self.names, type=LINE_MONEY),
-            "call_money": lambda: columns.decimal(*self.names, type=CALL_MONEY),
+            "call_money": lambda: (
+                columns.typed("call_money", *self.names) or columns.decimal(*self.names, type=CALL_MONEY)
+            ),
             "time": lambda: columns.time(*self.names),
             "open_time": lambda: columns.time(*self.names),
             "day": lambda: columns.day(configuration.reporting_time_zone, *self.names),
@@ -89,8 +94,8 @@ class Fault:
 
 
 def parsed_fields(columns: Columns, fields: Sequence[Field], configuration: Configuration) -> dict[str, str]:
-    """SQL of every field's value, and of its text under `_text_<name>` where it is read from text; of a whole number that the file stores
-    as one, the number as it is under `_given_<name>`."""
+    """SQL of every field's value, and of its text under `_text_<name>` where it is read from text; of a whole number or amount
+    that the file stores as one, that as it is under `_given_<name>`."""
     values: dict[str, str] = {}
     for field in fields:
         value = field.value(columns, configuration)
@@ -99,6 +104,8 @@ def parsed_fields(columns: Columns, fields: Sequence[Field], configuration: Conf
             values[f"_text_{field.name}"] = columns.text(*field.names)
         elif field.type == "integer":
             values[f"_given_{field.name}"] = columns.integer(*field.names)
+        elif field.type == "call_money" and (name := columns.find(*field.names)):
+            values[f"_given_{field.name}"] = quote_identifier(name)
     return values
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from warehouse.call_months import CallMonths, NewCalls
 from warehouse.errors import StoreError
 from warehouse.filing import Filing
 from warehouse.load_report import LoadReport, Progress
 from warehouse.merging import TRACE, apply_scores, call_key, merge_by_key, merge_calls, withdraw_scores
+from warehouse.pricing import price_staged_calls
 from warehouse.restating import restate_month
 from warehouse.schema import CALLS, TABLES
-from warehouse.staging import Price, Staging
+from warehouse.staging import Staging
 from warehouse.store import FactFile
 from warehouse.table import Table
 
@@ -16,15 +18,10 @@ from warehouse.table import Table
 class CallFiling:
     """Writes the months of calls, call texts and scores that a load touches."""
 
-    def __init__(
-        self,
-        staging: Staging,
-        filing: Filing,
-        price: Price,
-        progress: Progress,
-    ) -> None:
-        self.staging, self.filing, self.price, self.progress = staging, filing, price, progress
+    def __init__(self, staging: Staging, filing: Filing, progress: Progress) -> None:
+        self.staging, self.filing, self.progress = staging, filing, progress
         self.connection = staging.connection
+        self.new = NewCalls(staging, filing)
         self.scores_that_move = "true"
         """SQL for the scores that are placed anew: all, or those of the traces that new calls belong to where only their months are read."""
 
@@ -36,6 +33,11 @@ class CallFiling:
                 self._merge_table(TABLES[name], reports, files)
         if not {"calls", "scores", "prices"} & staged:
             return
+        if not {"scores", "prices"} & staged and not any(name == "scores" for name, _month in files):
+            CallMonths(self.new, self.filing, self.progress).file(reports, files)
+            return
+        if "calls" in staged:
+            self._gather_new(reports)
         months = self._call_months(staged, files)
         if not months:
             return
@@ -44,14 +46,20 @@ class CallFiling:
         self._write(months, reports, files)
         self.connection.execute("DROP TABLE merged_calls")
 
+    def _gather_new(self, reports: list[LoadReport]) -> None:
+        """Put the new calls into the table `staged_calls`: where scores or new prices change stored calls, all have to be looked at together."""
+        self.connection.execute(f"CREATE TABLE staged_calls AS {self.new.select()}")
+        costs = dict(self.connection.execute("SELECT load_id, sum(cost) FROM staged_calls GROUP BY 1").fetchall())
+        for report in reports:
+            if report.table == CALLS.name and report.partition:
+                report.effective_in = costs.get(report.load_id)
+
     def _merge(self, months: list[str], staged: set[str], files: dict[tuple[str, str], FactFile]) -> None:
         """Gather stored and new calls of these months in `merged_calls`, one row per call."""
         names = ", ".join(f'"{name}"' for name in CALLS.names)
         self.progress("merging calls", 0.55)
         if "calls" in staged and not self.filing.base_files("calls", months):
             self.connection.execute("ALTER TABLE staged_calls RENAME TO merged_calls")
-            for name in ("_part", "_row"):
-                self.connection.execute(f"ALTER TABLE merged_calls DROP COLUMN {name}")
         else:
             self.connection.execute(CALLS.ddl("merged_calls"))
             stored = self.filing.base_relation("calls", months)
@@ -60,7 +68,7 @@ class CallFiling:
             if told:
                 withdraw_scores(self.connection, "merged_calls", told)
             if "prices" in staged:
-                self.price(self.connection, "merged_calls", None)
+                price_staged_calls(self.connection, "merged_calls", "all_prices", self.filing.configuration)
             if "calls" in staged:
                 self.connection.execute(f"INSERT INTO merged_calls SELECT {names} FROM staged_calls")
         if "calls" in staged:

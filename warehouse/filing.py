@@ -90,17 +90,17 @@ class Filing:
         columns = ", ".join(f'CAST(NULL AS {column.type}) AS "{column.name}"' for column in TABLES[table].columns)
         return f"SELECT {columns} WHERE false"
 
-    def write_month(self, table: Table, month: str, source: str) -> FactFile | None:
-        """Write one month file (facts and roll-ups) from a SELECT; None when it has no rows."""
+    def write_month(self, table: Table, month: str, source: str, *, in_order: bool = False) -> FactFile | None:
+        """Write one month file (facts and roll-ups) from a SELECT; None when it has no rows. `in_order`: the SELECT gives the rows as they
+        are to lie; else they are sorted by time."""
         path = self.store.scratch / f"{table.name}-{month}.duckdb"
         self.connection.execute(f"ATTACH '{path_text(path)}' AS filed")
         names = ", ".join(f'"{name}"' for name in table.names)
         if table.name == "charges" and self.base and self.base.rollup_key != rollup_key(self.configuration):
             source = categorised(self.configuration, source)
         self.connection.execute(table.ddl(f"filed.{table.name}"))
-        self.connection.execute(
-            f"INSERT INTO filed.{table.name} SELECT {names} FROM ({source}) ORDER BY {self._order(table)}"
-        )
+        order = "" if in_order else f" ORDER BY {self._order(table)}"
+        self.connection.execute(f"INSERT INTO filed.{table.name} SELECT {names} FROM ({source}){order}")
         row = self.connection.execute(f"SELECT count(*) FROM filed.{table.name}").fetchone()
         rows = row[0] if row else 0
         for name, select in ROLLUPS.get(table.name, {}).items():
@@ -113,9 +113,11 @@ class Filing:
             return None
         return self.writer.adopt(path, table.name, month, rows)
 
-    def replace(self, table: Table, month: str, source: str, files: dict[tuple[str, str], FactFile]) -> None:
-        """Write a month file and put it in the place of the old one in `files`; a month without rows leaves `files`."""
-        written = self.write_month(table, month, source)
+    def replace(
+        self, table: Table, month: str, source: str, files: dict[tuple[str, str], FactFile], *, in_order: bool = False
+    ) -> None:
+        """Write a month file (see `write_month`) and put it in the place of the old one in `files`; a month without rows leaves `files`."""
+        written = self.write_month(table, month, source, in_order=in_order)
         files.pop((table.name, month), None)
         if written:
             files[(table.name, month)] = written

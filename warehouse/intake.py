@@ -27,6 +27,26 @@ class Reject:
     reason: str
 
 
+FILE_ROWS = "file_rows"
+"""Relation that a row-wise query reads: the columns of a Parquet file, and `_row`."""
+
+
+@dataclass(frozen=True)
+class RowWise:
+    """The query of an extraction that looks at each row of one Parquet file by itself: equal ones read many files in one statement, and
+    what they read is stored without a copy in between.
+
+    `query` gives what the extraction's own query gives, from the relation `FILE_ROWS`. `path` is the file's path as an SQL literal and
+    `columns` are its columns with their types: files whose columns differ are not read together. Where the condition `unless`, over the
+    query's columns, holds for any row, the row alone does not say enough, and the extraction's own query is used.
+    """
+
+    query: str
+    path: str
+    columns: tuple[tuple[str, str], ...]
+    unless: str = "false"
+
+
 @dataclass(frozen=True)
 class Extraction:
     """Canonical rows of one file (see the module's docstring for the query's columns).
@@ -47,5 +67,6 @@ class Extraction:
     delivery: str | None = None
     delivered_at: datetime | None = None
     warnings: Sequence[str] = field(default=())
+    row_wise: RowWise | None = None
     rows_read: int | None = None
     """Rows of the file, where the query leaves some out that are no facts of their own (spans that are no calls, negations that net to zero)."""

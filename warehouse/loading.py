@@ -23,22 +23,29 @@ from warehouse.call_filing import CallFiling
 from warehouse.categories import category_expression
 from warehouse.configuration import Configuration
 from warehouse.deliveries import Deliveries, known_deliveries
-from warehouse.errors import StoreError
+from warehouse.errors import InputError, StoreError
 from warehouse.filing import META, Filing, load_column, money_columns
 from warehouse.intake import Extraction
 from warehouse.load_report import LoadReport, Progress
 from warehouse.parts import PIECES, partition_expression
 from warehouse.price_books import shipped_prices
-from warehouse.pricing import price_staged_calls
 from warehouse.restating import create_new_restatements, restate_month
 from warehouse.rollups import ROLLUPS, rollup_key
-from warehouse.schema import LOADS, REJECTS, TABLES, Table
+from warehouse.schema import CALLS, LOADS, REJECTS, TABLES, Table
 from warehouse.settling import GONE, Settling
 from warehouse.staging import StagedFile, Staging
 from warehouse.store import FactFile, Store, Writer
 
 _NOT_YET = 2**62
 """Stands for the number of the load that a new price comes from until it has one: later than any."""
+
+
+class UnreadableFilesError(InputError):
+    """Parquet files turned out not to be readable when their rows were to be stored; nothing was changed. `files`: why, by name."""
+
+    def __init__(self, files: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: cannot be read: {reason}" for name, reason in files.items()))
+        self.files = files
 
 
 class Loading:
@@ -110,6 +117,10 @@ class Loading:
         """Stage one extraction. Raises InputError when its file cannot be read."""
         return self.staging.add(extraction)
 
+    def read_waiting(self) -> list[tuple[StagedFile, InputError]]:
+        """Look at the Parquet files that were added; answers with those that cannot be read (see `Staging.read_waiting`)."""
+        return self.staging.read_waiting()
+
     def refuse(self, file: str, kind: str, checksum: str, reason: str) -> None:
         """Record a file that cannot be used, with the reason."""
         self.staging.refuse(file, kind, checksum, reason)
@@ -117,12 +128,14 @@ class Loading:
     def commit(self) -> list[LoadReport]:
         """Store everything that was added and publish it as a new snapshot.
 
-        Returns one report per file and partition. Raises StoreError when what was stored does not sum to what was read; the store is then
-        unchanged.
+        Returns one report per file and partition. Raises UnreadableFilesError when a file that was added cannot be read to its end,
+        StoreError when what was stored does not sum to what was read; the store is then unchanged.
         """
+        for staged, error in self.read_waiting():
+            staged.message = str(error)
         self.progress("pricing", 0.05)
         self._stage_prices()
-        self.staging.complete(self._price, category_expression(self.configuration.category_rules))
+        self.staging.complete(category_expression(self.configuration.category_rules))
         reports = self._assign_loads()
         self._number_prices()
         create_new_restatements(self.connection)
@@ -138,7 +151,7 @@ class Loading:
             # Prices and exchange rates are kept by key, the latest told counts: only a whole replacement takes rows away.
             if not table.merge_key and not table.month_column and self.on_overlap == "replace":
                 settling.settle(table, [report for report in reports if report.table == table.name])
-        CallFiling(self.staging, self.filing, self._price, self.progress).file(reports, files)
+        self._file_calls(reports, files)
         self._recut_rollups(files)
         self.progress("recording", 0.95)
         if self.replaces_demo and not any(report.rows_kept for report in reports):
@@ -149,6 +162,14 @@ class Loading:
         Deliveries(self.store.path).note(reports)
         self.progress("published", 1.0)
         return reports
+
+    def _file_calls(self, reports: list[LoadReport], files: dict[tuple[str, str], FactFile]) -> None:
+        try:
+            CallFiling(self.staging, self.filing, self.progress).file(reports, files)
+        except duckdb.Error as error:
+            if unreadable := self.staging.unreadable_files():
+                raise UnreadableFilesError(unreadable) from error
+            raise
 
     def _recut_rollups(self, files: dict[tuple[str, str], FactFile]) -> None:
         """Rewrite the months that this load did not touch when days, tags or categories are cut differently now."""
@@ -189,9 +210,6 @@ class Loading:
             f"UPDATE all_prices AS p SET load_id = s.load_id FROM staged_prices AS s WHERE p.load_id = {_NOT_YET} AND {key}"
         )
 
-    def _price(self, connection: duckdb.DuckDBPyConnection, table: str, source: str | None = None) -> None:
-        price_staged_calls(connection, table, "all_prices", self.configuration, source=source)
-
     def _assign_loads(self) -> list[LoadReport]:
         """One load id per file and partition; rows get theirs."""
         row = self.connection.execute("SELECT coalesce(max(load_id), 0) FROM past_loads").fetchone()
@@ -199,6 +217,11 @@ class Loading:
         reports: list[LoadReport] = []
         by_part = {file.part: file for file in self.staging.files}
         for table in self.staging.tables():
+            if table is CALLS:
+                calls = self._assign_call_loads(next_id)
+                reports += calls
+                next_id += len(calls)
+                continue
             staged, partition = self.staging.name(table.name), partition_expression(table)
             billed, effective, currency = money_columns(table)
             rows = "count(DISTINCT _row) + count(*) - count(_row)" if table.name == "charges" else "count(*)"
@@ -229,6 +252,28 @@ class Loading:
                 f"""UPDATE {staged} SET {load_column(table)} = load_ids.id FROM load_ids
                     WHERE load_ids.part = _part AND load_ids.partition = {partition}"""
             )
+        self._account_for_files(reports, next_id)
+        return reports
+
+    def _assign_call_loads(self, next_id: int) -> list[LoadReport]:
+        """One load id per file, source and day of calls. What they cost is known once they are stored."""
+        by_part = {file.part: file for file in self.staging.files}
+        reports = []
+        days = self.staging.tally.days()
+        for load_id, day in enumerate(days, next_id):
+            file = by_part[day.part]
+            reports.append(LoadReport(
+                file.kind, f"{day.source}/{day.day}", file.file, "stored", day.calls, day.calls, billed=day.reported, currency="USD",
+                table=CALLS.name, source=file.source, checksum=file.checksum, delivery=file.delivery, delivered_at=file.delivered_at,
+                load_id=load_id, part=day.part, billed_in=day.reported, first=day.first, last=day.last,
+            ))  # fmt: skip
+        self.staging.tally.note_loads(
+            (day.part, day.source, day.day, report.load_id) for day, report in zip(days, reports, strict=True)
+        )
+        return reports
+
+    def _account_for_files(self, reports: list[LoadReport], next_id: int) -> None:
+        """Report files without any good row, and add to one report of each file what was rejected or ignored in it."""
         for file in self.staging.files:
             own = [report for report in reports if report.part == file.part]
             if not own:
@@ -249,7 +294,6 @@ class Loading:
             if file.rows_read is not None:
                 largest.rows_ignored = max(0, file.rows_read - sum(report.rows_in for report in own))
                 largest.rows_in += largest.rows_ignored
-        return reports
 
     def _file_parts(
         self, table: Table, reports: list[LoadReport], files: dict[tuple[str, str], FactFile], departed: set[str]

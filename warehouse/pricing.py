@@ -47,13 +47,34 @@ def price_staged_calls(
     prices_table: str,
     configuration: Configuration,
     book: str | None = None,
-    source: str | None = None,
 ) -> None:
-    """Set provider, model, priced_cost, cost, cost_basis and price_id of every row of `table` (columns of `calls`, and
-    any others). With `source`, a SELECT of such rows, `table` is made from it.
+    """Price every row of `table` (columns of `calls`, and any others) as `priced` does. Pricing twice changes nothing."""
+    # One pass that writes the rows anew: updating six columns in place, found by row number, took five times as long.
+    select = priced(connection, table, prices_table, configuration, book)
+    connection.execute(f"CREATE TABLE {table}_priced AS {select}")
+    before, after = _count(connection, table), _count(connection, f"{table}_priced")
+    if before != after:
+        raise StoreError(
+            f"{before} calls were to be priced, {after} came back: two rates hold at one time; nothing was changed"
+        )
+    connection.execute(f"DROP TABLE {table}")
+    connection.execute(f"ALTER TABLE {table}_priced RENAME TO {table}")
+
+
+def priced(
+    connection: duckdb.DuckDBPyConnection,
+    rows: str,
+    prices_table: str,
+    configuration: Configuration,
+    book: str | None = None,
+    to_price: Sequence[tuple[str | None, str | None, str]] | None = None,
+) -> str:
+    """A SELECT of the rows of a relation (columns of `calls`, and any others) with provider, model, priced_cost, cost, cost_basis and
+    price_id set. It reads two temporary tables that hold until the next call.
 
     `prices_table` has the columns of `prices`, all books in one. Without `book` the books are asked in `BOOK_ORDER`;
-    with one, only that. Pricing twice changes nothing.
+    with one, only that. `to_price` are the distinct (provider, model_raw or else model, processing or else standard) of the rows, where they
+    are known already.
 
     priced_cost is NULL (not known) when no book has the model, the processing (a batch price is never made up from
     the standard one) or a token class that the call used; when the source reported no usage, or no output for an
@@ -63,54 +84,37 @@ def price_staged_calls(
     says goes first; NULL where neither is known. A reported 0 says nothing when tokens were used or no usage is
     known, because gateways write 0 for models that they cannot price; it counts for a failure without usage, and
     where the usage is known to be none."""
-    rows = f"({source})" if source else table
-    keys, combinations = _keys_of(connection, rows)
+    keys, combinations = _keys_of(to_price if to_price is not None else _to_price(connection, rows))
     rates = resolve(_price_rows(connection, prices_table, keys, _books(book)), keys, _books(book))
-    connection.register(_KEYS, combinations)
-    connection.register(_RATES, rates)
+    for name, content in ((_KEYS, combinations), (_RATES, rates)):
+        connection.register("_percall_arrow", content)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM _percall_arrow")
+        connection.unregister("_percall_arrow")
     reported_first = configuration.prefer_reported_cost
     known = "coalesce(_usable, _priced)" if reported_first else "coalesce(_priced, _usable)"
     first, second = ("_usable", "reported"), ("_priced", "priced")
     if not reported_first:
         first, second = second, first
-    try:
-        # One pass that writes the rows anew: updating six columns in place, found by row number, took five times as long.
-        connection.execute(
-            f"""
-            CREATE TABLE {table}_priced AS
-            SELECT * EXCLUDE (_provider, _model, _price_id, _priced, _hit, _usable) REPLACE (
-                _provider AS provider, _model AS model, _price_id AS price_id, _priced AS priced_cost,
-                CAST(CASE WHEN _hit THEN 0 ELSE {known} END AS {CALL_MONEY}) AS cost,
-                CASE WHEN _hit THEN 'reported' WHEN {first[0]} IS NOT NULL THEN '{first[1]}'
-                     WHEN {second[0]} IS NOT NULL THEN '{second[1]}' ELSE 'unknown' END AS cost_basis)
-            FROM (
-                SELECT c.*, k.new_provider AS _provider, k.new_model AS _model, coalesce(c.cache_hit, false) AS _hit,
-                       CASE WHEN c.cache_hit THEN NULL ELSE r.price_id END AS _price_id,
-                       CAST(CASE WHEN c.cache_hit THEN 0 ELSE {_priced_sql()} END AS {CALL_MONEY}) AS _priced,
-                       CASE WHEN c.reported_cost = 0 AND NOT ({_nothing_used_sql()}) THEN NULL
-                            ELSE c.reported_cost END AS _usable
-                FROM {rows} AS c
-                JOIN {_KEYS} AS k ON c.provider IS NOT DISTINCT FROM k.old_provider
-                    AND coalesce(c.model_raw, c.model) IS NOT DISTINCT FROM k.old_model
-                    AND coalesce(c.processing, 'standard') = k.processing
-                LEFT JOIN {_RATES} AS r ON r.key = k.key
-                    AND c.started_at >= r.valid_from AND c.started_at < r.valid_to
-                    AND {_input_sql()} > r.above AND {_input_sql()} <= r.up_to
-            )
-            """
-        )
-        counts = connection.execute(f"SELECT (SELECT count(*) FROM {rows}), (SELECT count(*) FROM {table}_priced)")
-        ((before, after),) = counts.fetchall()
-        if before != after:
-            raise StoreError(
-                f"{before} calls were to be priced, {after} came back: two rates hold at one time; nothing was changed"
-            )
-        if not source:
-            connection.execute(f"DROP TABLE {table}")
-        connection.execute(f"ALTER TABLE {table}_priced RENAME TO {table}")
-    finally:
-        connection.unregister(_KEYS)
-        connection.unregister(_RATES)
+    return f"""
+        SELECT * EXCLUDE (_provider, _model, _price_id, _priced, _hit, _usable) REPLACE (
+            _provider AS provider, _model AS model, _price_id AS price_id, _priced AS priced_cost,
+            CAST(CASE WHEN _hit THEN 0 ELSE {known} END AS {CALL_MONEY}) AS cost,
+            CASE WHEN _hit THEN 'reported' WHEN {first[0]} IS NOT NULL THEN '{first[1]}'
+                 WHEN {second[0]} IS NOT NULL THEN '{second[1]}' ELSE 'unknown' END AS cost_basis)
+        FROM (
+            SELECT c.*, k.new_provider AS _provider, k.new_model AS _model, coalesce(c.cache_hit, false) AS _hit,
+                   CASE WHEN c.cache_hit THEN NULL ELSE r.price_id END AS _price_id,
+                   CAST(CASE WHEN c.cache_hit THEN 0 ELSE {_priced_sql()} END AS {CALL_MONEY}) AS _priced,
+                   CASE WHEN c.reported_cost = 0 AND NOT ({_nothing_used_sql()}) THEN NULL
+                        ELSE c.reported_cost END AS _usable
+            FROM {rows} AS c
+            JOIN {_KEYS} AS k ON c.provider IS NOT DISTINCT FROM k.old_provider
+                AND coalesce(c.model_raw, c.model) IS NOT DISTINCT FROM k.old_model
+                AND coalesce(c.processing, 'standard') = k.processing
+            LEFT JOIN {_RATES} AS r ON r.key = k.key
+                AND c.started_at >= r.valid_from AND c.started_at < r.valid_to
+                AND {_input_sql()} > r.above AND {_input_sql()} <= r.up_to
+        )"""
 
 
 def unit_prices(
@@ -141,11 +145,20 @@ def _books(book: str | None) -> Sequence[str]:
     return BOOK_ORDER if book is None else (book,)
 
 
-def _keys_of(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[list[RateKey], pa.Table]:
-    """The distinct things to price, and which rows of the staged table each is for."""
-    rows = connection.execute(
-        f"SELECT DISTINCT provider, coalesce(model_raw, model), coalesce(processing, 'standard') FROM {table}"
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    ((rows,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
+    return int(rows)
+
+
+def _to_price(connection: duckdb.DuckDBPyConnection, rows: str) -> list[tuple[str | None, str | None, str]]:
+    """The distinct things to price."""
+    return connection.execute(
+        f"SELECT DISTINCT provider, coalesce(model_raw, model), coalesce(processing, 'standard') FROM {rows}"
     ).fetchall()
+
+
+def _keys_of(rows: Sequence[tuple[str | None, str | None, str]]) -> tuple[list[RateKey], pa.Table]:
+    """The distinct things to price as keys of rates, and which rows each is for."""
     keys: list[RateKey] = []
     combinations: list[dict[str, object]] = []
     for place, (provider, raw, processing) in enumerate(rows):

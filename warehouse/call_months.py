@@ -1,0 +1,201 @@
+"""Storing new calls month by month: each is read, priced and written by one statement, and only calls that are told twice are looked at again.
+
+Memory does not grow with the number of calls but by 8 bytes for each new one: the hash of its id, which finds those that are told twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from warehouse.call_tally import CALL_LOADS
+from warehouse.errors import StoreError
+from warehouse.filing import Filing
+from warehouse.load_report import LoadReport, Progress
+from warehouse.merging import merge_calls
+from warehouse.pricing import priced
+from warehouse.restating import restate_month
+from warehouse.schema import CALLS
+from warehouse.staging import Staging
+from warehouse.store import FactFile
+
+_NAMES = ", ".join(f'"{name}"' for name in CALLS.names)
+_IS_REPEATED = "hash(call_id) IN (SELECT id FROM repeated_ids)"
+_SUMS = "count(*), coalesce(sum(reported_cost), 0), coalesce(sum(coalesce(output_tokens, 0)), 0)"
+"""What a month is checked by: calls, reported cost, output tokens."""
+
+Sums = tuple[int, Decimal, int]
+_NOTHING: Sums = (0, Decimal(0), 0)
+
+
+class NewCalls:
+    """The calls of one load as SELECTs: priced, with the number of their load."""
+
+    def __init__(self, staging: Staging, filing: Filing) -> None:
+        self.staging, self.filing, self.connection = staging, filing, staging.connection
+
+    def ids(self) -> str:
+        """SELECT of the hash `id` of every new call's id."""
+        pieces = self.staging.call_pieces()
+        return " UNION ALL ".join(
+            f"SELECT hash(call_id) AS id FROM ({piece.good(sorted(piece.parts))})" for piece in pieces
+        )
+
+    def select(self, month: str | None = None, where: str = "true") -> str:
+        """SELECT of the new calls, or those of a month: in the order of their days, where every file tells of one day, else sorted by time.
+
+        `where` is a condition over their own columns.
+        """
+        tally = self.staging.tally
+        parts = tally.parts_of(month)
+        place = {part: position for position, (part, _whole, _one_day) in enumerate(parts)}
+        split = {part for part, whole, _one_day in parts if not whole}
+        found = []
+        for piece in self.staging.call_pieces():
+            own = sorted(piece.parts & place.keys(), key=place.__getitem__)
+            if not own:
+                continue
+            within = where if month is None or not split.intersection(own) else f"{where} AND {_lies_in(month)}"
+            found.append((place[own[0]], f"SELECT * FROM ({piece.good(own)}) WHERE {within}"))
+        rows = " UNION ALL ".join(select for _place, select in sorted(found))
+        if not rows:
+            return f"SELECT {_NAMES} FROM ({self.filing.base_relation(CALLS.name, [])})"
+        costs = priced(self.connection, f"({rows})", "all_prices", self.filing.configuration, to_price=tally.to_price())
+        names = ", ".join("l.load_id" if name == "load_id" else f'c."{name}"' for name in CALLS.names)
+        order = "" if all(one_day for _part, _whole, one_day in parts) else " ORDER BY started_at"
+        return f"""SELECT {names} FROM ({costs}) AS c JOIN {CALL_LOADS} AS l
+                   ON c._part = l.part AND CAST(c.started_at AS DATE) = l.day AND c.source = l.source{order}"""
+
+
+class CallMonths:
+    """Writes the months that new calls touch."""
+
+    def __init__(self, new: NewCalls, filing: Filing, progress: Progress) -> None:
+        self.new, self.filing, self.progress = new, filing, progress
+        self.connection, self.tally = new.connection, new.staging.tally
+        self.kept: dict[int, tuple[int, Decimal | None, Decimal | None]] = {}
+        """Calls, reported cost and cost that were stored, by load."""
+
+    def file(self, reports: list[LoadReport], files: dict[tuple[str, str], FactFile]) -> None:
+        """Write the months, tell each report what became of its calls, and note which past days changed.
+
+        Raises StoreError when what was written does not sum to what was read.
+        """
+        self.progress("looking for calls told twice", 0.5)
+        own = [report for report in reports if report.table == CALLS.name and report.partition]
+        told_twice = self._find_repeated()
+        before, taken = self._gather_repeated() if told_twice else ({}, {})
+        after = self._repeated_costs() if told_twice else {}
+        won = self._repeated_sums() if told_twice else {}
+        months = sorted({*self.tally.months(), *taken, *won})
+        for position, month in enumerate(months):
+            self.progress(f"calls {month}", 0.6 + 0.35 * position / len(months))
+            expected = _plus(self._stored_sums(month), self.tally.sums_of(month), won.get(month, _NOTHING))
+            expected = _plus(expected, taken.get(month, _NOTHING), sign=-1)
+            self._write(month, told_twice, files)
+            written = files.get((CALLS.name, month))
+            self._check(month, expected, written, own)
+            restate_month(self.filing, CALLS.name, month, written, reports)
+        for report in own:
+            if report.status == "stored":
+                read = report.rows_in - report.rows_rejected - report.rows_ignored
+                report.rows_kept, report.billed, report.effective = self.kept.get(report.load_id, (0, None, None))
+                report.rows_duplicate = read - report.rows_kept
+                lost = _difference(before.get(report.load_id), after.get(report.load_id))
+                report.effective_in = report.effective if lost is None else (report.effective or 0) + lost
+
+    def _find_repeated(self) -> bool:
+        """Make `repeated_ids` of the hashes of ids that occur twice, among the new calls or among them and the stored ones."""
+        self.connection.execute(f"CREATE TEMP TABLE new_ids AS {self.new.ids()}")
+        self.connection.execute(
+            "CREATE TEMP TABLE repeated_ids AS SELECT id FROM new_ids GROUP BY 1 HAVING count(*) > 1"
+        )
+        for file in self.filing.base_files(CALLS.name):
+            stored = f"SELECT hash(call_id) AS id FROM {self.filing.attach(file)}.{CALLS.name}"
+            self.connection.execute(f"INSERT INTO repeated_ids SELECT id FROM ({stored}) SEMI JOIN new_ids USING (id)")
+        self.connection.execute("DROP TABLE new_ids")
+        ((found,),) = self.connection.execute("SELECT count(*) FROM repeated_ids").fetchall()
+        return bool(found)
+
+    def _gather_repeated(self) -> tuple[dict[int, Decimal | None], dict[str, Sums]]:
+        """Make `repeated_calls`, one row per call that is told twice. Answers with the costs by load, and the sums by month, before merging."""
+        stored = self.filing.base_relation(CALLS.name)
+        self.connection.execute(
+            f"""CREATE TEMP TABLE repeated_calls AS SELECT {_NAMES} FROM ({stored}) WHERE {_IS_REPEATED}
+                UNION ALL {self.new.select(where=_IS_REPEATED)}"""
+        )
+        before = self._repeated_costs(), self._repeated_sums()
+        merge_calls(self.connection, "repeated_calls")
+        return before
+
+    def _repeated_costs(self) -> dict[int, Decimal | None]:
+        return dict(self.connection.execute("SELECT load_id, sum(cost) FROM repeated_calls GROUP BY 1").fetchall())
+
+    def _repeated_sums(self) -> dict[str, Sums]:
+        rows = self.connection.execute(
+            f"SELECT strftime(started_at, '%Y-%m'), {_SUMS} FROM repeated_calls GROUP BY 1"
+        ).fetchall()
+        return {month: (calls, reported, output) for month, calls, reported, output in rows}
+
+    def _stored_sums(self, month: str) -> Sums:
+        """Of what the base snapshot holds of a month."""
+        ((calls, reported, output),) = self.connection.execute(
+            f"SELECT {_SUMS} FROM ({self.filing.base_relation(CALLS.name, [month])})"
+        ).fetchall()
+        return calls, reported, output
+
+    def _write(self, month: str, told_twice: bool, files: dict[tuple[str, str], FactFile]) -> None:
+        stored = f"SELECT {_NAMES} FROM ({self.filing.base_relation(CALLS.name, [month])})"
+        if not told_twice:
+            source = f"{stored} UNION ALL ({self.new.select(month)})"
+        else:
+            source = f"""{stored} WHERE NOT {_IS_REPEATED} UNION ALL ({self.new.select(month, f"NOT {_IS_REPEATED}")})
+                         UNION ALL SELECT {_NAMES} FROM repeated_calls WHERE {_lies_in(month)}"""
+        # A guess of how many calls a file holds must not make them the side of a join that is kept in memory.
+        self.connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+        try:
+            self.filing.replace(CALLS, month, source, files, in_order=True)
+        finally:
+            self.connection.execute("RESET disabled_optimizers")
+
+    def _check(self, month: str, expected: Sums, written: FactFile | None, reports: Sequence[LoadReport]) -> None:
+        """Sum what lies in the new file, compare, and note what each load has there."""
+        stored = _NOTHING
+        if written:
+            rows = self.connection.execute(
+                f"""SELECT load_id, count(*), sum(reported_cost), sum(cost), sum(coalesce(output_tokens, 0))
+                    FROM {self.filing.attach(written)}.{CALLS.name} GROUP BY 1"""
+            ).fetchall()
+            new = {report.load_id for report in reports}
+            for load_id, calls, reported, cost, output in rows:
+                stored = _plus(stored, (calls, reported or Decimal(0), output))
+                if load_id in new:
+                    known = self.kept.get(load_id, (0, None, None))
+                    self.kept[load_id] = (known[0] + calls, _sum(known[1], reported), _sum(known[2], cost))
+        if stored != expected:
+            raise StoreError(
+                f"calls of {month}: {expected} (calls, reported cost, output tokens) were read but {stored} would be stored; nothing was changed"
+            )
+
+
+def _lies_in(month: str) -> str:
+    """SQL: a call started in this month."""
+    return f"(started_at >= TIMESTAMP '{month}-01' AND started_at < TIMESTAMP '{month}-01' + INTERVAL 1 MONTH)"
+
+
+def _plus(*sums: Sums, sign: int = 1) -> Sums:
+    """The first sums and, `sign` times, all others."""
+    (calls, reported, output), *others = sums
+    for other in others:
+        calls, reported, output = calls + sign * other[0], reported + sign * other[1], output + sign * other[2]
+    return calls, reported, output
+
+
+def _sum(left: Any, right: Any) -> Any:
+    """Sum of two amounts, either of which may not be known."""
+    return right if left is None else left if right is None else left + right
+
+
+def _difference(before: Decimal | None, after: Decimal | None) -> Decimal | None:
+    return None if before is None else before - (after or 0)
