@@ -163,10 +163,14 @@ ANSWERS: dict[str, Callable[[Warehouse], list[Row]]] = {
 
 
 def open_engine(rows: Rows) -> InProcess:
-    """The product on its store, the ledger of the snapshot built: pages do that once, when they open a snapshot."""
+    """The product on its store, the ledger of the snapshot built: pages do that once, when they open a snapshot.
+
+    Pages also remember answers of equal questions; here nothing is remembered, so that every answer is worked out anew.
+    """
     opening, warehouse = timed(lambda: open_limited(rows.store, rows.folder / "spill-percall"))
     building, _ = timed(lambda: ledger(warehouse))
     make_dated_prices(warehouse.connection.cursor())
+    assert warehouse.remember is None, "answers would be remembered"
     return InProcess(
         lambda question: ANSWERS[question](warehouse),
         disk_bytes=sum(file.bytes for file in warehouse.snapshot.files) if warehouse.snapshot else 0,
