@@ -5,6 +5,8 @@ python -m benchmarks --calls 100000000        the same for 100 million
 python -m benchmarks load --calls 200000      one part: load, questions or pages; shows its tables, and its files stay for the next part
 python -m benchmarks questions --record       one part, whose figures are kept and written into docs/benchmarks.md
 python -m benchmarks people                   60 and 240 people at once on the demo company's store; writes docs/benchmarks-people.md
+python -m benchmarks people --processes 2     the same on two server processes
+python -m benchmarks people --people 60 --actions 43200    as many actions as 60 people make in an hour, at full speed: what they leave in memory
 python -m benchmarks clean                    removes the files
 """
 
@@ -22,7 +24,8 @@ from benchmarks import results
 from benchmarks.generate import Dataset, generate
 from benchmarks.load import ROOT, measure_load, percall
 from benchmarks.measuring import machine, run_child
-from benchmarks.report import people_report, report
+from benchmarks.report import report
+from benchmarks.report_people import people_report
 
 PARTS = ("load", "questions", "pages")
 PEOPLE = "people"
@@ -66,7 +69,9 @@ def run_parts(parts: tuple[str, ...], folder: Path, calls: int, repeats: int) ->
     return found
 
 
-def run_people(store: Path | None, crowds: list[int], minutes: float) -> dict[str, Any]:
+def run_people(
+    store: Path | None, crowds: list[int], minutes: float, processes: list[int], actions: int | None
+) -> dict[str, Any]:
     """The results of the part "people" for crowds of these sizes, on this store or on a demo company's made for it."""
     from benchmarks.people import measure_people  # noqa: PLC0415
 
@@ -75,8 +80,17 @@ def run_people(store: Path | None, crowds: list[int], minutes: float) -> dict[st
             store = Path(folder) / "store"
             percall(store, "demo")
         facts = machine()
-        found = [measure_people(store, Path(folder), people, minutes=minutes) for people in crowds]
-        return {"machine": facts, "results": found}
+        found = [
+            measure_people(store, Path(folder), people, minutes=minutes, processes=servers, actions=actions)
+            for servers in processes
+            for people in crowds
+        ]
+        return {"machine": facts, "results": found, "command": _people_command(crowds, minutes, processes, actions)}
+
+
+def _people_command(crowds: list[int], minutes: float, processes: list[int], actions: int | None) -> str:
+    words = ["python -m benchmarks people", "--people", *map(str, crowds), "--processes", *map(str, processes)]
+    return " ".join([*words, *(["--minutes", f"{minutes:g}"] if actions is None else ["--actions", str(actions)])])
 
 
 def _run(options: argparse.Namespace, folder: Path) -> None:
@@ -116,6 +130,12 @@ def main(arguments: list[str] | None = None) -> None:
         "--people", type=int, nargs="+", default=[60, 240], help="so many at once (default: 60, then 240)"
     )
     parser.add_argument("--minutes", type=float, default=3.0, help="how long people act (default: 3)")
+    parser.add_argument(
+        "--processes", type=int, nargs="+", default=[1], help="so many server processes for them (default: 1)"
+    )
+    parser.add_argument(
+        "--actions", type=int, help="instead of minutes: so many actions without a pause, by people who come and go"
+    )
     parser.add_argument("--store", type=Path, help="store that people look at (default: the demo company's)")
     parser.add_argument(
         "--result", type=Path, help="write the figures of one part as JSON here instead of showing them"
@@ -128,7 +148,11 @@ def main(arguments: list[str] | None = None) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     elif options.part == PEOPLE:
         page = options.output or ROOT / "docs" / "benchmarks-people.md"
-        page.write_text(people_report(run_people(options.store, options.people, options.minutes)))
+        page.write_text(
+            people_report(
+                run_people(options.store, options.people, options.minutes, options.processes, options.actions)
+            )
+        )
     elif options.result:
         options.result.write_text(json.dumps(run_part(options.part, folder, options.calls, options.repeats)))
     else:

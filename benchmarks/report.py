@@ -1,4 +1,4 @@
-"""The results as pages of Markdown: docs/benchmarks.md and docs/benchmarks-people.md."""
+"""The results as a page of Markdown: docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -97,65 +97,3 @@ def _pages(part: Part) -> str:
         f"the period. Warm: every answer is known.\n\n{table(header, rows)}\n"
         f"Peak memory of the process: {part['peak_bytes'] / 2**30:.1f} GiB.\n"
     )
-
-
-PEOPLE_INTRODUCTION = """# Many people at once
-
-Written by `python -m benchmarks people`, on the demo company's store. Read the ratios, not the seconds: the machine may do other work at the same
-time, but both sides of each ratio were measured in one run.
-
-"""
-
-
-def people_report(part: Part) -> str:
-    """The page docs/benchmarks-people.md from the part "people": its `machine`, and its `results`, one for each number of people."""
-    return "\n".join(
-        [PEOPLE_INTRODUCTION + _machine(part["machine"]), *(_people(result) for result in part["results"])]
-    )
-
-
-def _people(result: Part) -> str:
-    floor, product = result["floor"], result["product"]
-    rows = []
-    for kind, name in (
-        ("slider", "a slider is moved (its fragment runs)"),
-        ("page", "another page (the whole script runs)"),
-    ):
-        for measure, words in (("median", "median"), ("p95", "95th percentile")):
-            # A page of the floor has nothing but its slider, so that either kind is held against the floor's fragment.
-            least, own = floor[measure]["slider"], product[measure].get(kind)
-            if own is not None:
-                figures = (f"{own * 1000:,.0f}", f"{least * 1000:,.0f}", f"{own / least:,.1f}")
-                rows.append([f"{name}, {words}", f"{product['actions'][kind]:,}", *figures])
-    cpu = [side["cpu_seconds_per_action"] * 1000 for side in (product, floor)]
-    actions = sum(product["actions"].values())
-    rows.append(
-        ["server's CPU per action, mean", f"{actions:,}", *(f"{ms:,.1f}" for ms in cpu), f"{cpu[0] / cpu[1]:,.1f}"]
-    )
-    resident = product["resident"]
-    growth = (resident["end"] - resident["begin"]) / max(1, actions) * 1000 / 2**20
-    later = (resident["end"] - resident["half"]) / max(1, actions / 2) * 1000 / 2**20
-    wanted = result["people"] * result["minutes"] * 60 / result["interval_seconds"]
-    errors = (
-        "No action failed."
-        if not product["errors"]
-        else f"{product['errors']} failures, the first: {product['first_errors'][0]}"
-    )
-    return (
-        f"## {result['people']} people\n\n{result['people']} sessions on one server process, each with an action every "
-        f"{result['interval_seconds']:g} s for {result['minutes']:g} minutes. On a page with sliders {result['slider_share']:.0%} of the actions "
-        "move one of them to any position; all else goes to another page. Every page and every slider had been seen once before. "
-        "Time runs from sending an action to the end of its script, the sender on the same machine. "
-        "Floor: the same crowd in the same run on a server whose only page is a slider in a fragment that changes one text.\n\n"
-        f"{table(['Action', 'Actions', 'ms', 'Floor, ms', 'Ratio'], rows)}\n{errors} {_kept_up(actions, wanted)}"
-        f"Memory of the server: {resident['begin'] / 2**20:,.0f} MiB when all had arrived, {resident['half'] / 2**20:,.0f} half way, "
-        f"{resident['end'] / 2**20:,.0f} at the end: {growth:+.1f} MiB per 1,000 actions, {later:+.1f} in the second half.\n"
-    )
-
-
-def _kept_up(actions: int, wanted: float) -> str:
-    """Whether the server did what people asked in their time; nobody acts anew before the last action is answered."""
-    share = actions / wanted
-    if share >= 0.9:
-        return ""
-    return f"The server did not keep up: people got {share:.0%} of the actions that they would have made, and waited in line for the others. "
