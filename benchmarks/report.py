@@ -50,12 +50,14 @@ def _load(part: Part) -> str:
         "parquet": f"Parquet, {DAYS} files of a day",
         "unchanged": "the same files again (nothing changed)",
         "day": "one corrected day",
-        "jsonl": f"JSON lines, one call in {result['share']}",
-        "csv.gz": f"CSV, gzip, one call in {result['share']}",
+        "jsonl": f"JSON lines, one call in {result.get('share')}",
+        "csv.gz": f"CSV, gzip, one call in {result.get('share')}",
     }
     rows = []
     for key, name in names.items():
-        facts = result[key]
+        facts = result.get(key)
+        if facts is None:
+            continue
         rows.append(
             [
                 name,
@@ -90,7 +92,8 @@ def _pages(part: Part) -> str:
         ]
         for title, by_state in result["pages"].items()
     ]
-    header = ["Page", "cold, ms", "new, ms", "warm, ms", "cold : floor", "new : floor", "warm : floor"]
+    states = list(next(iter(result["pages"].values())))
+    header = ["Page", *(f"{state}, ms" for state in states), *(f"{state} : floor" for state in states)]
     return (
         f"## Pages\n\nTime of the server's script, without browser; medians of {result['repeats']}. Floor: a page with one line of text, "
         f"{floor * 1000:.1f} ms. Cold: the snapshot is opened and its ledger built. New: both are there, no answer is known, as after a change of "
