@@ -30,8 +30,8 @@ class Configuration:
     to be complete: younger days are badged partial. `prefer_reported_cost`: whose figure counts where both are known.
 
     `virtual_tags` are the rules of the sections [[virtual_tag]] (see `warehouse.tag_rules`); `allocation`, `sources`, `budgets`, `alerts`,
-    `people` and `engine` the sections [[allocation]], [[source]], [[budget]], [alerts], [people] and [engine] as they stand: what reads
-    them checks them. `path` is the file that all of it comes from.
+    `people` and `engine` the sections [[allocation]], [[source]], [[budget]], [alerts], [people] and [engine] (or `engine = "..."`, as
+    {"connection": "..."}) as they stand: what reads them checks them. `path` is the file that all of it comes from.
     """
 
     reporting_time_zone: str = "UTC"
@@ -128,6 +128,16 @@ def _section(raw: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
     return section
 
 
+def _engine(raw: Mapping[str, Any], settings: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The section [engine], or the connection string that stands for it: above all sections or in [percall]."""
+    short = settings.pop("engine", raw.get("engine"))
+    if isinstance(short, str):
+        return {"connection": short}
+    if short is not None and short is not raw.get("engine"):
+        raise InputError('write engine = "clickhouse://host:8123/percall"', file=str(path), column="engine")
+    return _section(raw, "engine", path)
+
+
 def _require_forms(settings: Mapping[str, Any], path: Path) -> None:
     """Raises InputError for the first value that its setting cannot have."""
     for key, value in settings.items():
@@ -155,6 +165,7 @@ def read_configuration(path: Path | None = None) -> Configuration:
     if not isinstance(settings, dict):
         raise InputError("the settings belong below a line [percall]", file=str(path))
     settings = dict(settings)
+    engine = _engine(raw, settings, path)
     known = set(Configuration.__dataclass_fields__) - set(_SECTIONS)
     unknown = sorted(set(settings) - known)
     if unknown:
@@ -179,7 +190,7 @@ def read_configuration(path: Path | None = None) -> Configuration:
         budgets=tuple(_sections(raw, "budget", path)),
         alerts=_section(raw, "alerts", path),
         people=_section(raw, "people", path),
-        engine=_section(raw, "engine", path),
+        engine=engine,
         path=path,
     )
     try:

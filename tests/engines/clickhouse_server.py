@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,25 @@ from warehouse.errors import StoreError
 
 USER, PASSWORD = "reader", "of tea leaves"
 _NO_SETTINGS = ("query", "database", "default_format", "wait_end_of_query")
+
+
+class _Server(ThreadingHTTPServer):
+    """Ends its connections when it ends: kept alive, they would be answered on and on."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(address, _Handler)
+        self.connections: list[socket.socket] = []
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self.connections.append(connection)
+        return connection, address
+
+    def server_close(self) -> None:
+        super().server_close()
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -61,9 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """The address at which it answers."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+def serving(port: int = 0) -> Iterator[str]:
+    """The address at which it answers; `port` 0 takes a free one."""
+    server = _Server(("127.0.0.1", port))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

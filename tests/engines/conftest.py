@@ -19,6 +19,17 @@ from warehouse.configuration import Configuration
 from warehouse.engines.publishing import publish
 from warehouse.reader import Warehouse, open_current
 
+AS_OWNERS_DO = "PERCALL_TEST_SPARK_COMPILES"
+"""Environment variable: let the Spark cluster work as it does for owners. It then compiles each question and plans it again while it answers, which
+is three times the work on so few rows."""
+
+_QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Java that starts quickly. Half of the work of a small question is Java's own compiler otherwise."""
+
+_QUICK_SPARK = {
+    "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN", "spark.sql.adaptive.enabled": "false",
+}  # fmt: skip
+
 _MASTER = "org.apache.spark.deploy.master.Master"
 _WORKER = "org.apache.spark.deploy.worker.Worker"
 
@@ -60,11 +71,13 @@ def spark(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[War
     master = _daemon(folder, _MASTER, "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0")
     url = f"spark://127.0.0.1:{port}"
     _wait(port, master)
-    limits = ("--host", "127.0.0.1", "--webui-port", "0", "--cores", "1", "--memory", "1g")
+    limits = ("--host", "127.0.0.1", "--webui-port", "0", "--cores", "1", "--memory", "512m")
     workers = [_daemon(folder, _WORKER, *limits, "--work-dir", str(folder / f"worker{n}"), url) for n in range(2)]
     options = {
-        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.sql.shuffle.partitions": "2", "spark.executor.memory": "1g",
-        "spark.cores.max": "2", "spark.default.parallelism": "2", "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.memory": "1g", "spark.executor.memory": "512m",
+        "spark.cores.max": "2", "spark.default.parallelism": "2", "spark.sql.shuffle.partitions": "2",
+        "spark.driver.extraJavaOptions": _QUICK_JAVA, "spark.executor.extraJavaOptions": _QUICK_JAVA,
+        "spark.sql.warehouse.dir": str(folder / "warehouse"), **({} if os.environ.get(AS_OWNERS_DO) else _QUICK_SPARK),
     }  # fmt: skip
     configuration = Configuration(
         engine={"kind": "spark", "url": url, "location": str(folder / "published"), "options": options}
@@ -90,7 +103,9 @@ def _daemon(folder: Path, *command: str) -> subprocess.Popen[bytes]:
 
     home = Path(pyspark.__file__).parent
     # By its class and not by the script that goes to the background, so that it ends with the test.
-    environment = os.environ | {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    environment = os.environ | {
+        "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": _QUICK_JAVA,
+    }  # fmt: skip
     with (folder / "daemons.log").open("ab") as log:
         return subprocess.Popen([str(home / "bin" / "spark-class"), *command], env=environment, stdout=log, stderr=log)
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from warehouse.engines.clickhouse_dialect import column_type, compiled
 from warehouse.engines.engine import Publication
@@ -107,6 +108,10 @@ class ClickHouse:
         self._connection.insert(
             f'"{table}" ({names}, {PART})', f"SELECT {names}, '{part}' AS {PART}", structure, parquet
         )
+        stored = self.arrow(f"SELECT count() AS rows FROM \"{table}\" WHERE {PART} = '{part}'").to_pylist()[0]["rows"]
+        sent = pq.read_metadata(parquet).num_rows
+        if stored != sent:
+            raise StoreError(f"ClickHouse stored {stored:,} of {sent:,} rows of {table} {part}: publish again")
 
     def announce(self, publication: Publication, schemas: Mapping[str, ibis.Schema]) -> None:
         """Make the views, then insert the one row that readers look for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -85,10 +86,19 @@ class InProcess:
         self._error = (ChdbError, RuntimeError)
         with self._lock:
             if folder not in self._sessions:
+                # Left to the end of the process, its background threads now and then outlive what they work on, and crash it.
+                if not self._sessions:
+                    atexit.register(self._close_all)
                 self._sessions[folder] = session.Session(folder) if folder else session.Session()
             self._session = self._sessions[folder]
         self._before = [f'CREATE DATABASE IF NOT EXISTS "{database}"', f'USE "{database}"']
         self._before += [f"SET {name} = '{value}'" for name, value in engine_settings.items()]
+
+    @classmethod
+    def _close_all(cls) -> None:
+        with cls._lock:
+            while cls._sessions:
+                cls._sessions.popitem()[1].close()
 
     def _query(self, sql: str, form: str = "CSV") -> Any:
         with self._lock:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pyarrow.parquet as pq
 
 from warehouse.configuration import Configuration
 from warehouse.engines.engine import KEPT_PUBLICATIONS, Engine, Publication, open_engine
-from warehouse.engines.settings import engine_settings
+from warehouse.engines.settings import EngineSettings, engine_settings
 from warehouse.errors import InputError, StoreError
 from warehouse.filing import META
 from warehouse.reader import Warehouse
@@ -40,7 +42,7 @@ class Published:
 
 
 def publish(store_path: Path, configuration: Configuration, told: Told | None = None) -> Published:
-    """Publish the current snapshot to the engine of [engine]. Publishing the same again writes nothing.
+    """Publish the current snapshot to the engine of [engine]. Publishing the same again writes nothing; of two at once, one waits for the other.
 
     Raises InputError when no engine is configured or the store is empty, StoreError when the engine refuses.
     """
@@ -50,9 +52,24 @@ def publish(store_path: Path, configuration: Configuration, told: Told | None = 
             'no engine is configured: write kind = "clickhouse" or kind = "spark" into [engine] of percall.toml'
         )
     store = Store(store_path)
+    if store.current() is None:
+        raise InputError(f"{store_path} is empty: load data first, then publish")
+    with _alone(store):
+        return _publish(store, configuration, settings, told)
+
+
+@contextmanager
+def _alone(store: Store) -> Iterator[None]:
+    """Wait until nobody else publishes this store: two that write a part at once would mix it. Who is killed holds no lock."""
+    with (store.path / "publish.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _publish(store: Store, configuration: Configuration, settings: EngineSettings, told: Told | None) -> Published:
     snapshot = store.current()
     if snapshot is None:
-        raise InputError(f"{store_path} is empty: load data first, then publish")
+        raise InputError(f"{store.path} is empty: load data first, then publish")
     whole = Warehouse(store, snapshot, configuration, threads=1)
     engine = open_engine(settings)
     announced = engine.publications()

@@ -126,10 +126,14 @@ class EngineWarehouse(Warehouse):
 
     def arrow(self, expression: ir.Expr) -> pa.Table:
         """The answer as an Arrow table with the types that DuckDB gives: exact decimals, int64 counts, times without a zone, booleans."""
-        return as_duckdb_types(self.engine.arrow(self.sql(expression)), expression.as_table().schema())
+        statement, schema = self.sql(expression), expression.as_table().schema()
 
-    def span(self) -> tuple[date, date] | None:
-        """First and last day (reporting time zone) with a call or a billing line; None when there is neither."""
+        def ask() -> pa.Table:
+            return as_duckdb_types(self.engine.arrow(statement), schema)
+
+        return self.remember(statement, ask) if self.remember else ask()
+
+    def _span(self) -> tuple[date, date] | None:
         days = self.table("calls_daily").select("date").union(self.table("charges_daily").select("date"))
         row = self.row(days.agg(first=days.date.min(), last=days.date.max()))
         return (row["first"], row["last"]) if row and row["first"] else None

@@ -1,4 +1,9 @@
-"""The section [engine] of `percall.toml`: where the published tables lie and who may read them.
+"""The engine that `percall.toml` names: where the published tables lie and who may read them. In one line:
+
+engine = "clickhouse://percall@clickhouse:8123/percall?password_env=CLICKHOUSE_PASSWORD"     # clickhouses:// over TLS; chdb:/folder
+engine = "spark://master:7077?location=/shared/percall&spark.executor.memory=8g"             # or sc://host:15002?..., local[2]?...
+
+or as a section:
 
 [engine]
 kind = "clickhouse"                    # or "spark"; "duckdb" (the default) is this machine
@@ -18,6 +23,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from warehouse.configuration import Configuration
 from warehouse.errors import InputError
@@ -27,6 +33,9 @@ KINDS = (DUCKDB, CLICKHOUSE, SPARK)
 
 _TEXTS = ("kind", "url", "database", "location", "user", "password_env")
 _KNOWN = (*_TEXTS, "publish", "options")
+_CONNECTIONS = (
+    'engine = "clickhouse://user@host:8123/database" or engine = "spark://master:7077?location=/shared/percall"'
+)
 
 
 @dataclass(frozen=True)
@@ -59,10 +68,10 @@ def engine_settings(configuration: Configuration) -> EngineSettings | None:
 
     Raises InputError that says which entry of [engine] is wrong and how it is written.
     """
-    raw = configuration.engine
+    file = str(configuration.path) if configuration.path else None
+    raw = _expanded(configuration.engine, file)
     if not raw or raw.get("kind", DUCKDB) == DUCKDB:
         return None
-    file = str(configuration.path) if configuration.path else None
     unknown = sorted(set(raw) - set(_KNOWN))
     if unknown:
         raise InputError(f"unknown setting {unknown[0]!r} in [engine]; known are {', '.join(_KNOWN)}", file=file)
@@ -76,6 +85,69 @@ def engine_settings(configuration: Configuration) -> EngineSettings | None:
         raise InputError("write publish = true or publish = false", file=file, column="publish")
     _require_place(kind, raw, file)
     return EngineSettings(**{**raw, "options": _options(raw, file)})
+
+
+def _expanded(raw: Mapping[str, Any], file: str | None) -> dict[str, Any]:
+    """The entries of [engine], with what its connection string says in their place."""
+    entries = dict(raw)
+    text = entries.pop("connection", None)
+    if text is None:
+        return entries
+    if not isinstance(text, str):
+        raise InputError(f"write {_CONNECTIONS}", file=file, column="connection")
+    told = _of_connection(text, file)
+    return {**told, **entries, "options": told.get("options", {}) | _options(entries, file)}
+
+
+def _of_connection(text: str, file: str | None) -> dict[str, Any]:
+    if text.partition(":")[0] == DUCKDB:
+        return {}
+    address, _, query = text.partition("?")
+    told: dict[str, Any] = {}
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        (told if name in (*_TEXTS[2:], "publish") else options)[name] = value
+    if told.get("publish") in ("true", "false"):
+        told["publish"] = told["publish"] == "true"
+    if address.startswith("chdb:"):
+        told |= {"kind": CLICKHOUSE, "url": address}
+    elif address.startswith(("clickhouse://", "clickhouses://")):
+        told = _of_clickhouse(address, file) | told
+    elif address.startswith(("spark://", "sc://", "local")):
+        told |= {"kind": SPARK, "url": address}
+    else:
+        raise InputError(f"{address!r} names no engine; write {_CONNECTIONS}", file=file, column="engine")
+    return {**told, "options": options}
+
+
+def _of_clickhouse(address: str, file: str | None) -> dict[str, Any]:
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise InputError(
+            f"{address!r} is no address ({error}); write {_CONNECTIONS}", file=file, column="engine"
+        ) from None
+    if parts.password is not None:
+        raise InputError(
+            "a password does not belong into this file: export it, and name the variable, as in "
+            "clickhouse://user@host:8123/database?password_env=CLICKHOUSE_PASSWORD",
+            file=file,
+            column="engine",
+        )
+    if not host:
+        raise InputError(f"{address!r} names no host; write {_CONNECTIONS}", file=file, column="engine")
+    is_secure = parts.scheme == "clickhouses"
+    host = f"[{host}]" if ":" in host else host
+    told = {
+        "kind": CLICKHOUSE,
+        "url": f"{'https' if is_secure else 'http'}://{host}:{port or (8443 if is_secure else 8123)}",
+    }
+    if parts.username:
+        told["user"] = unquote(parts.username)
+    if parts.path.strip("/"):
+        told["database"] = parts.path.strip("/")
+    return told
 
 
 def _require_place(kind: str, raw: Mapping[str, Any], file: str | None) -> None:

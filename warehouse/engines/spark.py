@@ -148,9 +148,11 @@ class Spark:
                 source_filesystem=fs.LocalFileSystem(),
                 destination_filesystem=self._files,
             )
-            pq.read_metadata(f"{folder}/part.parquet", filesystem=self._files)
+            stored = pq.read_metadata(f"{folder}/part.parquet", filesystem=self._files).num_rows
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"{folder} cannot be written: {error}") from error
+        if stored != pq.read_metadata(parquet).num_rows:
+            raise StoreError(f"{folder} holds {stored:,} rows, not those of {table} {part}: publish again")
 
     def announce(self, publication: Publication, schemas: Mapping[str, ibis.Schema]) -> None:  # noqa: ARG002
         """Write what belongs to the publication, then replace the pointer in one step."""
