@@ -6,6 +6,7 @@ an address of its own, past the shell and its gate.
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from starlette.middleware import Middleware
 from streamlit import config as st_config
 
 from operations.sharing import SharedLinks
-from operations.web_guard import WebGuard
+from operations.web_guard import PROCESS_VARIABLE, WebGuard
 from pages import _people
 from pages._data import store_path
 
@@ -53,13 +54,13 @@ def _prepare() -> None:
 
 def _guard() -> Middleware:
     """Where a sign-in is set up: files for the signed-in alone, and the host name that people sign in at is one of ours."""
-    base = st.get_option("server.baseUrlPath") or ""
+    base, process = st.get_option("server.baseUrlPath") or "", os.environ.get(PROCESS_VARIABLE)
     if not _people.sign_in_settings():
-        return Middleware(WebGuard, signed_in=None, base_path=base)
+        return Middleware(WebGuard, signed_in=None, base_path=base, process=process)
     hosts, own = st.get_option("server.allowedHosts"), _people.own_host()
     if hosts and own and own not in hosts:
         st_config.set_option("server.allowedHosts", [*hosts, own])
-    return Middleware(WebGuard, signed_in=_people.is_signed_in, base_path=base)
+    return Middleware(WebGuard, signed_in=_people.is_signed_in, base_path=base, process=process)
 
 
 app = st.App(

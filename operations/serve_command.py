@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from operations.terminal import say
+from warehouse.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -24,10 +25,17 @@ def serve(
     address: Annotated[
         str, typer.Option(help="Address to listen on; beyond loopback the dashboard opens for people who sign in.")
     ] = "127.0.0.1",
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            help="So many server processes, on the port and those after it, for a proxy that keeps each visitor on one; as many as there are cores.",
+        ),
+    ] = 1,
 ) -> None:
     """Run the dashboard and print its address."""
     from warehouse.configuration import REPOSITORY
-    from warehouse.errors import InputError
     from warehouse.store import Store
 
     settings = context.obj
@@ -35,6 +43,37 @@ def serve(
         say(
             "The store is empty: `percall load PATH...` fills it with your files, `percall demo` with the demo company."
         )
+    if port + processes - 1 > 65535:
+        raise InputError(f"there are no {processes} ports from {port} on: choose a lower one with --port")
+    for number in range(processes):
+        _probe(address, port + number)
+    os.environ["PERCALL_STORE"] = str(Path(settings.store).resolve())
+    config = settings.config_path or Path("percall.toml")
+    if config.exists():
+        os.environ["PERCALL_CONFIG"] = str(config.resolve())
+    shown = "localhost" if address in ("127.0.0.1", "::1", "0.0.0.0") else address  # noqa: S104 - shown, not bound
+    say(f"Percall is at http://{shown}:{port}")
+
+    def command(number: int) -> list[str]:
+        return [
+            sys.executable, "-m", "streamlit", "run", str(REPOSITORY / "app.py"), "--server.port", str(port + number - 1),
+            "--server.address", address, "--server.headless", "true",
+        ]  # fmt: skip
+
+    os.chdir(REPOSITORY)
+    if processes == 1:
+        os.execv(sys.executable, command(1))  # noqa: S606 - our own interpreter, no shell
+    from operations.serve_processes import serve_processes
+
+    last = port + processes - 1
+    say(
+        f"{processes} processes, to port {last}: the proxy before them keeps each visitor on one, see docs/how-to-deploy.md."
+    )
+    serve_processes(command, processes)
+
+
+def _probe(address: str, port: int) -> None:
+    """Raises InputError when nothing can listen there."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -43,15 +82,3 @@ def serve(
             raise InputError(
                 f"cannot listen on {address}:{port} ({error.strerror}): choose another with --port"
             ) from error
-    os.environ["PERCALL_STORE"] = str(Path(settings.store).resolve())
-    config = settings.config_path or Path("percall.toml")
-    if config.exists():
-        os.environ["PERCALL_CONFIG"] = str(config.resolve())
-    shown = "localhost" if address in ("127.0.0.1", "::1", "0.0.0.0") else address  # noqa: S104 - shown, not bound
-    say(f"Percall is at http://{shown}:{port}")
-    command = [
-        sys.executable, "-m", "streamlit", "run", str(REPOSITORY / "app.py"), "--server.port", str(port), "--server.address", address,
-        "--server.headless", "true",
-    ]  # fmt: skip
-    os.chdir(REPOSITORY)
-    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell

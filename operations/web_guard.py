@@ -1,4 +1,7 @@
-"""What stands before every request to the dashboard: who may fetch files, which headers answers carry, and how cookies travel."""
+"""What stands before every request to the dashboard: who may fetch files, which headers answers carry, and how cookies travel.
+
+One of several server processes (`percall serve --processes`) also says its number in a cookie, by which a proxy keeps a visitor where he or she is.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,27 @@ _HEADERS = {
 }
 
 
+PROCESS_VARIABLE = "PERCALL_PROCESS"
+"""Environment variable that holds the number of a server process among several; unset for the only one."""
+
+PROCESS_COOKIE = "percall_process"
+
+
 class WebGuard:
     """Pure ASGI middleware, so that websockets and streamed files pass unchanged.
 
     `signed_in(cookies)` says whether a request is of somebody who signed in; None where no sign-in is set up and the server is this machine's own.
+    process: number of this server process among several.
     """
 
     def __init__(
-        self, app: ASGIApp, signed_in: Callable[[Mapping[str, str]], bool] | None, base_path: str = ""
+        self,
+        app: ASGIApp,
+        signed_in: Callable[[Mapping[str, str]], bool] | None,
+        base_path: str = "",
+        process: str | None = None,
     ) -> None:
-        self.app, self.signed_in = app, signed_in
+        self.app, self.signed_in, self._process = app, signed_in, process
         self._closed = tuple(
             f"{base}{path}" for base in {"", f"/{base_path.strip('/')}".rstrip("/")} for path in _FOR_PEOPLE
         )
@@ -52,6 +66,9 @@ class WebGuard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                # With the page itself alone: all that it fetches afterwards carries the cookie, its websocket among them.
+                if self._process and headers.get("content-type", "").startswith("text/html"):
+                    headers.append("Set-Cookie", f"{PROCESS_COOKIE}={self._process}; Path=/; HttpOnly; SameSite=Lax")
                 if scope.get("scheme") == "https":
                     message["headers"] = [(name, _secure(name, value)) for name, value in message["headers"]]
             await send(message)
