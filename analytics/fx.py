@@ -21,24 +21,27 @@ CALLS_CURRENCY = "USD"
 """Currency of the cost of calls: prices are in it."""
 
 
-def bill_daily(warehouse: Warehouse) -> ir.Table:
-    """`charges_daily` with all costs in the reporting currency where a rate is known.
+def bill_daily(warehouse: Warehouse, into: str | None = None) -> ir.Table:
+    """`charges_daily` with all costs in the reporting currency (or `into`) where a rate is known.
 
     Further columns: `currency` (of the amounts) and `native_currency` (of the bill). `BillingCurrency` stays what the bill says.
     """
     charges = warehouse.table("charges_daily")
-    return in_reporting_currency(
+    return in_currency(
         warehouse,
         charges.mutate(native_currency=charges.BillingCurrency),
         ("billed", "effective", "list", "contracted"),
+        into or warehouse.configuration.reporting_currency,
     )
 
 
-def traced_daily(warehouse: Warehouse) -> ir.Table:
-    """`calls_daily` with `amount`, the known cost in the reporting currency where a rate is known, and its `currency`; `cost` stays in USD."""
+def traced_daily(warehouse: Warehouse, into: str | None = None) -> ir.Table:
+    """`calls_daily` with `amount`, the known cost in the reporting currency (or `into`) where a rate is known, and its `currency`; `cost` stays in
+    USD.
+    """
     calls = warehouse.table("calls_daily")
     calls = calls.mutate(amount=calls.cost.cast(MONEY), native_currency=ibis.literal(CALLS_CURRENCY))
-    return in_reporting_currency(warehouse, calls, ("amount",))
+    return in_currency(warehouse, calls, ("amount",), into or warehouse.configuration.reporting_currency)
 
 
 def in_reporting_currency(warehouse: Warehouse, rows: ir.Table, amounts: Sequence[str]) -> ir.Table:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from analytics.filters import Filters, apply
 from analytics.frames import rows_of
+from analytics.fx import CALLS_CURRENCY, in_currency
 from analytics.infrastructure import bill_lines
 from analytics.ledger import MODEL_CATEGORIES, ledger
 from analytics.simulators.build_workload import LIMIT, build_workload
@@ -29,16 +30,15 @@ from analytics.simulators.workload import Workload
 from warehouse.errors import InputError
 from warehouse.reader import Warehouse
 
-CURRENCY = "USD"
-
 
 def build_situation(
     warehouse: Warehouse, filters: Filters, *, as_logged: bool = False, book: str | None = None, limit: int = LIMIT
 ) -> Situation:
     """The period as it was: calls that pass the filters, cost lines of the same filters on their basis, utilization and prices.
 
-    Costs equal the ledger's, by category; with `as_logged` the calls cost exactly what the log says, and bills for models are left out.
-    `book` prices changed calls from one book alone. Only amounts in USD take part; others are named in `notes`.
+    Costs equal the ledger's in USD, by category; with `as_logged` the calls cost exactly what the log says, and bills for models are left out.
+    `book` prices changed calls from one book alone. Amounts of other currencies take part at the rate of their day; those of a day without
+    one are left out, and their currencies named in `notes`.
 
     Without any call there are the cost lines alone, and a note. Raises InputError when there is neither.
     """
@@ -57,7 +57,9 @@ def build_situation(
             )
         notes.append("No call of this period passes the filters: only levers on resources can act.")
     if foreign:
-        notes.append(f"Amounts in {', '.join(sorted(foreign))} are left out: what-ifs reckon in USD.")
+        notes.append(
+            f"Amounts in {', '.join(sorted(foreign))} without an exchange rate are left out: what-ifs reckon in USD."
+        )
     if workload.is_sample:
         notes.append(
             f"{workload.population:,} calls passed the filters; {len(workload):,} of them, a weighted sample, are replayed."
@@ -79,20 +81,23 @@ def _resources(warehouse: Warehouse, filters: Filters, window: Window) -> tuple[
     bill = bill_lines(warehouse, filters)
     bill = bill.filter(~bill.x_CostCategory.isin(MODEL_CATEGORIES).fill_null(False))
     amount = bill[{"billed": "BilledCost", "effective": "EffectiveCost", "list": "ListCost"}[filters.basis]]
+    bill = in_currency(
+        warehouse, bill.mutate(native_currency=bill.BillingCurrency, amount=amount), ("amount",), CALLS_CURRENCY
+    )
     is_hours = bill.ConsumedUnit.lower().isin(["hours", "hrs", "hour"]).fill_null(False)
     rows = rows_of(
         warehouse,
         bill.group_by(
             date=bill.date, last=_last_day(bill), category=bill.x_CostCategory, service=bill.ServiceName,
             resource=bill.ResourceId, provider=bill.provider,
-            feature=bill.feature, currency=bill.BillingCurrency,
+            feature=bill.feature, currency=bill.currency,
         ).agg(
-            cost=amount.sum().cast("decimal(38, 12)"),
+            cost=bill.amount.sum().cast("decimal(38, 12)"),
             hours=bill.ConsumedQuantity.sum(where=is_hours & (bill.ChargeCategory == "Usage").fill_null(False)).cast("float64"),
         ),
     )  # fmt: skip
     return _lines(rows, window, "resource"), {
-        row["currency"] for row in rows if row["currency"] != CURRENCY and row["cost"]
+        row["currency"] for row in rows if row["currency"] != CALLS_CURRENCY and row["cost"]
     }
 
 
@@ -105,7 +110,7 @@ def _last_day(bill: ir.Table) -> ir.DateValue:
 
 def _as_billed(warehouse: Warehouse, filters: Filters, workload: Workload) -> tuple[Workload, list[CostLine], set[str]]:
     """The calls, standing for what the ledger says that their models cost; and what the ledger has beyond them."""
-    table = apply(ledger(warehouse), filters)
+    table = apply(ledger(warehouse, CALLS_CURRENCY), filters)
     table = table.filter(table.category.isin(MODEL_CATEGORIES).fill_null(False))
     rows = rows_of(
         warehouse,
@@ -114,8 +119,8 @@ def _as_billed(warehouse: Warehouse, filters: Filters, workload: Workload) -> tu
         ).agg(cost=table[filters.basis].sum().cast("decimal(38, 12)")),
     )
     rows = [row for row in rows if row["cost"] is not None]
-    foreign = {row["currency"] for row in rows if row["currency"] != CURRENCY and row["cost"]}
-    rows = [row for row in rows if row["currency"] == CURRENCY]
+    foreign = {row["currency"] for row in rows if row["currency"] != CALLS_CURRENCY and row["cost"]}
+    rows = [row for row in rows if row["currency"] == CALLS_CURRENCY]
     logged = _logged(workload)
     rest: list[dict] = []
     billed: dict[tuple[str | None, str | None, str | None], float] = defaultdict(float)
@@ -152,7 +157,7 @@ def _logged(workload: Workload) -> dict[tuple[str | None, str | None, str | None
 def _lines(rows: list[dict], window: Window, kind: str) -> list[CostLine]:
     found: dict[tuple, tuple[np.ndarray, list[float]]] = {}
     for row in rows:
-        if row["cost"] is None or row["currency"] != CURRENCY:
+        if row["cost"] is None or row["currency"] != CALLS_CURRENCY:
             continue
         key = (
             row["category"] or "Unclassified", row["service"], row["resource"], row["provider"], row["feature"], row.get("model"),
