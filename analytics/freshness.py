@@ -98,6 +98,10 @@ def complete_through(warehouse: Warehouse) -> dict[str, date]:
 
     A source whose facts lie in the store without a recorded load is missing.
     """
+    return dict(warehouse.once("complete through", lambda: _asked_complete_through(warehouse)))
+
+
+def _asked_complete_through(warehouse: Warehouse) -> dict[str, date]:
     table = warehouse.table("loads")
     stored = table.filter(table.status == "stored", table.source.notnull())
     latest = stored.group_by("source").agg(last_load=stored.loaded_at.max())
@@ -118,6 +122,11 @@ def _complete(last_load: datetime, configuration: Configuration, source: str) ->
 
 
 def _facts(warehouse: Warehouse) -> list[Row]:
+    """What is known of each source and table, asked once of a snapshot: every page says what is late."""
+    return [dict(row) for row in warehouse.once("facts of sources", lambda: _asked_facts(warehouse))]
+
+
+def _asked_facts(warehouse: Warehouse) -> list[Row]:
     calls, charges = warehouse.table("calls_daily"), warehouse.table("charges_daily")
     of_calls = calls.group_by("source").agg(
         first_day=calls.date.min(), last_day=calls.date.max(), rows=calls.calls.sum().cast("int64"),

@@ -39,14 +39,18 @@ def price_history(warehouse: Warehouse, filters: Filters, scope: str = "used") -
     for name, values in filters.where:
         if name in ("provider", "model"):
             prices = prices.filter(prices[name].isin(values))
-    rows = rows_of(warehouse, prices)
+    # Of ten thousand prices a few hundred are of models in use: only those leave the store.
     if scope == "used":
         calls = filtered_calls(warehouse, filters).select("provider", "model").distinct()
         used = {(row["provider"], row["model"]) for row in rows_of(warehouse, calls)}
         used |= {(provider, ANY_MODEL) for provider, _ in used}
+        models = sorted({model for _, model in used if model is not None})
+        rows = rows_of(warehouse, prices.filter(prices.model.isin(models)))
         rows = [row for row in rows if (row["provider"], row["model"]) in used]
     elif scope == "contract":
-        rows = [row for row in rows if row["book"] == BOOK_ORDER[0] or row["load_id"] is not None]
+        rows = rows_of(warehouse, prices.filter((prices.book == BOOK_ORDER[0]) | prices.load_id.notnull()))
+    else:
+        rows = rows_of(warehouse, prices)
     _say_what_holds(rows, datetime.combine(filters.end, time(12)))
     _say_what_was_before(rows)
     classes = {name: place for place, name in enumerate(PRICE_CLASSES)}

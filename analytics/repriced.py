@@ -6,11 +6,13 @@ The ledger does not change: this is a view, worked out from tokens and the price
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 import ibis
+import ibis.expr.types as ir
 import pandas as pd
+import pyarrow as pa
 
 from analytics import formatting
 from analytics.feature_detail import calls_between
@@ -41,6 +43,9 @@ COLUMNS = (
 
 NEARLY_ALL = 0.05
 """Up to this share of calls without a comparison a sentence speaks of all calls."""
+
+MOST_CHANGES = 200
+"""With more changes of prices in a period than these, the calls of an hour are priced as at its beginning."""
 
 _PLACES = Decimal("0.000000000001")
 
@@ -167,12 +172,13 @@ def _priced_anew(warehouse: Warehouse, filters: Filters, book: str | None, at: d
     try:
         backend.con.register("prices", prices)
         table = backend.table("prices")
-        # Prices change at full hours, and a request has the price of its own tier: what is alike in both may be summed first.
+        since = ibis.literal(at).cast("timestamp") if at else _since(calls, prices, filters)
+        # A request has the prices of its time and of its own tier: what is alike in both may be summed first.
         keyed = calls.mutate(
-            hour=calls.started_at.truncate("h"), input_tier=input_tier(calls, table), known=calls.cost.notnull(),
+            since=since, input_tier=input_tier(calls, table), known=calls.cost.notnull(),
             used=calls.uncached_input_tokens.notnull(), wrote=calls.output_tokens.notnull(), hit=calls.cache_hit.fill_null(False),
         )  # fmt: skip
-        keys = ("provider", "model", "processing", "operation", "hour", "input_tier", "known", "used", "wrote", "hit")
+        keys = ("provider", "model", "processing", "operation", "since", "input_tier", "known", "used", "wrote", "hit")
         sums = keyed.group_by(keys).agg(
             calls=keyed.count(), cost=keyed.cost.sum(), **{name: keyed[name].sum() for name in CLASS_OF_COLUMN}
         )
@@ -181,8 +187,23 @@ def _priced_anew(warehouse: Warehouse, filters: Filters, book: str | None, at: d
             return []
         backend.con.register("calls", groups)
         stored = backend.table("calls")
-        stored = stored.mutate(started_at=stored.hour, cache_hit=stored.hit)
+        stored = stored.mutate(started_at=stored.since, cache_hit=stored.hit)
         rows: list[Row] = reprice(stored, table, book=book, at=at).to_pyarrow().to_pylist()
     finally:
         backend.disconnect()
     return rows
+
+
+def _since(calls: ir.Table, prices: pa.Table, filters: Filters) -> ir.TimestampValue:
+    """The last moment up to each call at which any price began or ended to hold: between two of them all calls of a kind cost the same.
+
+    Few moments lie in a period, where grouping by the hour made 22,000 groups of a month of 10 million calls, and took as long as the scan.
+    """
+    first = datetime.combine(filters.start - timedelta(days=2), time())
+    last = datetime.combine(filters.end + timedelta(days=2), time())
+    changes = {*prices["valid_from"].to_pylist(), *prices["valid_to"].to_pylist()}
+    moments = sorted(moment for moment in changes if moment is not None and first < moment < last)
+    if len(moments) > MOST_CHANGES:
+        return calls.started_at.truncate("h")
+    branches = [(calls.started_at >= moment, ibis.literal(moment)) for moment in reversed([first, *moments])]
+    return ibis.cases(*branches, else_=ibis.literal(first))
