@@ -83,20 +83,22 @@ def _load(part: Part) -> str:
 
 def _pages(part: Part) -> str:
     result = part["result"]
-    floor = result["floor"]
+    floor, cpu = result["floor"], result.get("cpu", {})
+    states = list(next(iter(result["pages"].values())))
     rows = [
         [
             title,
-            *(f"{by_state[state] * 1000:,.0f}" for state in by_state),
-            *(f"{by_state[s] / floor:,.0f}" for s in by_state),
+            *(f"{by_state[state] * 1000:,.0f}" for state in states),
+            *(f"{cpu[title][state] * 1000:,.0f}" for state in states if cpu),
+            *(f"{by_state[state] / floor:,.0f}" for state in states),
         ]
         for title, by_state in result["pages"].items()
     ]
-    states = list(next(iter(result["pages"].values())))
-    header = ["Page", *(f"{state}, ms" for state in states), *(f"{state} : floor" for state in states)]
+    header = ["Page", *(f"{state}, ms" for state in states), *(f"{state}, CPU ms" for state in states if cpu)]
+    header += [f"{state} : floor" for state in states]
     return (
         f"## Pages\n\nTime of the server's script, without browser; medians of {result['repeats']}. Floor: a page with one line of text, "
-        f"{floor * 1000:.1f} ms. Cold: the snapshot is opened and its ledger built. New: both are there, no answer is known, as after a change of "
-        f"the period. Warm: every answer is known.\n\n{table(header, rows)}\n"
-        f"Peak memory of the process: {part['peak_bytes'] / 2**30:.1f} GiB.\n"
+        f"{floor * 1000:.1f} ms. Cold: the snapshot is opened, its ledger built, and every question compiled. Month: another month is chosen, "
+        "which nobody has asked about. New: the snapshot is open, no answer is known. Warm: every answer is known. CPU is that of all "
+        f"threads.\n\n{table(header, rows)}\nPeak memory of the process: {part['peak_bytes'] / 2**30:.1f} GiB.\n"
     )
