@@ -96,10 +96,9 @@ def headline(warehouse: Warehouse, filters: Filters) -> str | None:
     top = next((row for row in rows if row["kind"] == FEATURE and row["cost"]), None)
     if top is None:
         return None
-    return (
-        f"{top['feature']} is {formatting.share(top['cost_share'])} of the cost of model calls "
-        f"on {formatting.share(top['call_share'])} of the calls"
-    )
+    clause = f"{top['feature']} is {formatting.share(top['cost_share'])} of the cost of model calls"
+    # Bills that name the feature, and no traces: of the calls nothing is known.
+    return clause if top["call_share"] is None else f"{clause} on {formatting.share(top['call_share'])} of the calls"
 
 
 def outside_sentence(warehouse: Warehouse, filters: Filters) -> str | None:

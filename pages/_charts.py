@@ -22,7 +22,7 @@ from pages._text import section
 _CONFIG = {"displayModeBar": False, "responsive": True}
 
 MOST_TOTALS = 6
-"""As many bars can carry their total in a narrow chart."""
+"""Where there is room for as many bars, they can carry their total in a narrow chart."""
 
 _BAR_WIDTH = {grain: days * 24 * 3600 * 1000 for grain, days in (("day", 0.75), ("week", 5.25), ("month", 21))}
 """Milliseconds: three quarters of a period, so that a gap in the data stays a gap and no bar grows into it."""
@@ -103,7 +103,9 @@ def cost_chart(
     section(title, note)
     shades = colours or _palette.category_colours(mode())
     st.plotly_chart(
-        _stacked_bars(periods, series, shades, grain, currency, height, totals=totals and len(periods) <= MOST_TOTALS),
+        _stacked_bars(
+            periods, series, shades, grain, currency, height, totals=totals and _places(periods, grain) <= MOST_TOTALS
+        ),
         key=key,
         config=_CONFIG,
         alt=describe_costs(periods, series, grain, currency),
@@ -167,7 +169,7 @@ def _stacked_bars(
             "legend": {
                 "orientation": "h",
                 "x": 0,
-                "y": -0.12,
+                "y": -0.2 if grain == "month" else -0.12,
                 "yanchor": "top",
                 "traceorder": "normal",
                 "itemclick": "toggle",
@@ -203,13 +205,32 @@ def _sum(values: Iterable[Decimal | None]) -> Decimal:
     return sum((value for value in values if value is not None), Decimal(0))
 
 
+_DAYS = {"day": 1, "week": 7, "month": 31}
+MOST_LABELS = 7
+
+
+def _places(periods: Sequence[Any], grain: str) -> float:
+    """As many bars have room between the first and the last, gaps in the data included."""
+    days = [date.fromisoformat(_iso(moment)) for moment in periods]
+    return ((max(days) - min(days)).days / _DAYS[grain] + 1) if days else 0
+
+
 def _ticks(periods: Sequence[Any], grain: str) -> dict[str, Any]:
-    """Labels under the bars that they name: at most seven, evenly spaced, the first bar among them."""
-    step = max(1, -(-len(periods) // 7))
-    chosen = [_iso(moment) for moment in periods[::step]]
-    days = [date.fromisoformat(moment) for moment in chosen]
-    labels = [f"{day:%b} {day.year}" if grain == "month" else f"{day.day} {day:%b}" for day in days]
-    return {"tickmode": "array", "tickvals": chosen, "ticktext": labels}
+    """Labels under the bars that they name: at most seven, evenly spaced, the first bar among them. A month's year stands below the first label
+    and below every first one of a year."""
+    apart = _places(periods, grain) * _DAYS[grain] / MOST_LABELS
+    chosen: list[date] = []
+    for day in sorted({date.fromisoformat(_iso(moment)) for moment in periods}):
+        if not chosen or (day - chosen[-1]).days >= apart:
+            chosen.append(day)
+    labels = [f"{day:%b}" if grain == "month" else f"{day.day} {day:%b}" for day in chosen]
+    if grain == "month":
+        years = [day.year for day in chosen]
+        labels = [
+            label if place and years[place - 1] == year else f"{label}<br>{year}"
+            for place, (label, year) in enumerate(zip(labels, years, strict=True))
+        ]
+    return {"tickmode": "array", "tickvals": [_iso(day) for day in chosen], "ticktext": labels, "tickangle": 0}
 
 
 def _iso(moment: Any) -> str:

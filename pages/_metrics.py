@@ -38,7 +38,7 @@ def metric_row(metrics: Sequence[Metric]) -> None:
 
 def _metric(metric: Metric) -> None:
     label, value = plain(metric.label), metric.value
-    if metric.against is None:
+    if metric.against is None or metric.value == formatting.UNKNOWN:
         st.metric(label, value, help=metric.help)
         return
     change = formatting.change(metric.now, metric.before)

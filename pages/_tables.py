@@ -66,16 +66,19 @@ def prepared(frame: pd.DataFrame, columns: Mapping[str, Column]) -> Prepared:
     """
     shown = {name: frame[name].to_list() for name in columns}
     written = _written(shown, columns)
-    cells = pa.table({name: _cells(shown[name], column) for name, column in columns.items()})
     digits = {
-        name: None if name in written else 2 if column.kind == "money" else _unit_digits(shown[name])
+        name: 2 if column.kind == "money" else _unit_digits(shown[name])
         for name, column in columns.items()
         if column.kind in ("money", "unit_money")
     }
+    cells = pa.table({name: _cells(shown[name], column, digits.get(name, 1)) for name, column in columns.items()})
     return Prepared(
         frame=frame[list(columns)],
         data=_with_words(cells, written),
-        configuration={name: _configuration(column, digits.get(name)) for name, column in columns.items()},
+        configuration={
+            name: _configuration(column, None if name in written else digits.get(name))
+            for name, column in columns.items()
+        },
         rows=len(frame),
         alt=_describe(len(frame), columns),
     )
@@ -144,13 +147,17 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "table"
 
 
-def _cells(values: list[Any], column: Column) -> pa.Array:
-    """A column for the browser: exact decimals become floats for the screen alone."""
+def _cells(values: list[Any], column: Column, digits: int = 1) -> pa.Array:
+    """A column for the browser: exact decimals become floats for the screen alone, and what is nothing in its digits has no sign: no -$0.00."""
     if column.kind == "tag":
         return pa.array([UNTAGGED if _is_missing(value) else str(value) for value in values], pa.string())
     if column.kind in _NUMERIC:
         scale = 100 if column.kind in _SHARES else 1
-        return pa.array([None if _is_missing(value) else float(value) * scale for value in values], pa.float64())
+        numbers = [None if _is_missing(value) else float(value) * scale for value in values]
+        least = 0.5 * 10**-digits
+        return pa.array(
+            [0.0 if number is not None and -least < number <= 0 else number for number in numbers], pa.float64()
+        )
     if column.kind == "trend":
         parts = [[None if part is None else float(part) for part in each] for each in values]
         return pa.array(parts, pa.list_(pa.float64()))

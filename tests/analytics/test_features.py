@@ -73,6 +73,8 @@ def test_tagged_infrastructure_stands_beside_the_cost_of_calls_and_takes_no_shar
     assert headline(warehouse, MAY) == "ask is 75% of the cost of model calls on 50% of the calls"
     assert outside_sentence(warehouse_of(), MAY) is None
     assert headline(warehouse_of([call("2026-05-02", None)]), MAY) is None
+    billed = charge("2026-05-02", "8", ServiceProviderName="OpenAI", Tags='{"feature": "search"}')
+    assert headline(warehouse_of(charges=[billed]), MAY) == "search is 100% of the cost of model calls"
 
 
 def test_cost_per_call_is_taken_before_credits() -> None:

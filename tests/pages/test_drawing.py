@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from datetime import date
 from decimal import Decimal
@@ -135,6 +136,43 @@ def test_the_minus_of_an_amount_stands_before_its_currency() -> None:
     assert written["euro"](-1.0) == "-€1.00"
 
 
+def test_what_is_nothing_in_the_digits_of_its_column_has_no_sign() -> None:
+    """The browser would write -0.004 as -$0.00; the file beside the table keeps it."""
+    small = [Decimal("-0.004"), Decimal("-0.005"), Decimal("-0.000"), None, Decimal("0.004"), Decimal("-1")]
+    frame = pd.DataFrame({"sum": small, "each": [*small[:5], Decimal("-0.0100")], "part": small}, dtype=object)
+    found = _tables.prepared(
+        frame,
+        {
+            "sum": _tables.Column("Sum", "money"),
+            "each": _tables.Column("Each", "money", currency="EUR"),
+            "part": _tables.Column("Part", "share"),
+        },
+    )
+    cells = found.data.data if hasattr(found.data, "data") else found.data.to_pandas()
+    signs = {name: ["" if pd.isna(cell) else str(math.copysign(1, cell)) for cell in cells[name]] for name in frame}
+    assert signs["sum"] == ["1.0", "-1.0", "1.0", "", "1.0", "-1.0"]
+    assert signs["each"] == ["1.0", "-1.0", "1.0", "", "1.0", "-1.0"]
+    assert signs["part"] == ["-1.0", "-1.0", "1.0", "", "1.0", "-1.0"]
+    assert found.frame["sum"].tolist() == small
+
+
+@pytest.mark.parametrize(
+    ("days", "grain", "labels"),
+    [
+        ([date(2026, month, 1) for month in (2, 3, 4, 5)], "month", ["Feb<br>2026", "Mar", "Apr", "May"]),
+        ([date(2025, 12, 1), *(date(2026, month, 1) for month in (1, 2, 3, 4, 11))], "month", ["Dec<br>2025", "Feb<br>2026", "Apr", "Nov"]),
+        ([date(2026, 5, day) for day in range(1, 32)], "day", ["1 May", "6 May", "11 May", "16 May", "21 May", "26 May", "31 May"]),
+        ([date(2026, 5, 4), date(2026, 5, 11)], "week", ["4 May", "11 May"]),
+        ([], "month", []),
+    ],
+    ids=["months", "months with a gap", "days", "weeks", "nothing"],
+)  # fmt: skip
+def test_labels_of_a_time_axis_have_room(days: list[date], grain: str, labels: list[str]) -> None:
+    ticks = _charts._ticks(days, grain)
+    assert ticks["ticktext"] == labels
+    assert len(labels) == len(ticks["tickvals"]) <= 7
+
+
 def test_what_the_data_say_is_no_markup() -> None:
     assert _text.plain("$47,231 *bold* [link](x) <b>") == "\\$47,231 \\*bold\\* \\[link\\](x) \\<b\\>"
 
@@ -150,6 +188,18 @@ def test_unknown_cells_stay_unknown(open_shell: OpenShell) -> None:
     assert shown["feature"].tolist() == ["search", "summarize", "support_chat", "(untagged)"]
     assert shown["cost"].isna().tolist() == [False, False, False, True]
     assert shown["cost_per_call"].tolist()[:3] == [0.01, 0.01, 0.01]
+
+
+def test_an_unknown_figure_is_compared_with_nothing() -> None:
+    def script() -> None:
+        from decimal import Decimal
+
+        from pages._metrics import Metric, metric_row
+
+        metric_row([Metric("Cost per user", "unknown", None, Decimal(3), "April 2026")])
+
+    (metric,) = AppTest.from_function(script).run().metric
+    assert (metric.value, metric.delta) == ("unknown", "")
 
 
 def test_a_metric_says_against_what(open_shell: OpenShell) -> None:
