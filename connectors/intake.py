@@ -18,6 +18,7 @@ from connectors.aws_manifest import select_current
 from connectors.detection import connector_for, detect_kind
 from connectors.extraction import Extraction
 from connectors.files import SourceFile, checksum, expand, inspect
+from connectors.row_table import drop_row_tables
 from warehouse.configuration import Configuration
 from warehouse.errors import InputError, StoreError
 from warehouse.filing import money_columns
@@ -243,6 +244,8 @@ def _stage(loading: Loading, offered: Offered, digest: str, configuration: Confi
         loading.refuse(
             path.name, found, digest, f"{path.name}: cannot be read as {found}: {str(error).splitlines()[0]}"
         )
+    finally:
+        drop_row_tables(loading.connection)
     return list(warnings)
 
 

@@ -51,7 +51,6 @@ class Field:
 
     def value(self, columns: Columns, configuration: Configuration) -> str:
         """SQL of the value read."""
-        text = columns.text(*self.names)
         readers = {
             "text": lambda: columns.trimmed(*self.names),
             "lower": lambda: f"lower({columns.trimmed(*self.names)})",
@@ -66,7 +65,7 @@ class Field:
             "time": lambda: columns.time(*self.names),
             "open_time": lambda: columns.time(*self.names),
             "day": lambda: columns.day(configuration.reporting_time_zone, *self.names),
-            "list": lambda: columns.typed("list", *self.names) or f"TRY_CAST({text} AS UBIGINT[])",
+            "list": lambda: columns.numbers(*self.names),
         }
         return readers[self.type]()
 

@@ -114,19 +114,28 @@ def csv_rows(file: SourceFile) -> str:
 
 def json_rows(file: SourceFile) -> str:
     """Rows of a JSON file: `_row` and `json`, NULL where a line is no JSON."""
-    path, compression = path_literal(file.readable), _compression(file)
-    size = min(max(16 << 20, file.longest + (1 << 16)), json_records.LONGEST_DOCUMENT)
     if file.numbered:
         return (
-            f"read_csv({path}, auto_detect=false, hive_partitioning=false, header=false, columns={{'_row': 'BIGINT', 'json': 'JSON'}}, "
-            f"delim='\t', quote='', escape='', max_line_size={size}, compression={compression})"
+            f"read_csv({path_literal(file.readable)}, auto_detect=false, hive_partitioning=false, header=false, "
+            f"columns={{'_row': 'BIGINT', 'json': 'JSON'}}, delim='\t', quote='', escape='', "
+            f"max_line_size={_longest_object(file)}, compression={_compression(file)})"
         )
-    if file.layout == "lines":
-        rows = f"read_ndjson_objects({path}, ignore_errors=true, maximum_object_size={size}, compression={compression}, hive_partitioning=false)"
-    else:
-        form = "array" if file.layout == "array" else "unstructured"
-        rows = f"read_json_objects({path}, format='{form}', maximum_object_size={size}, compression={compression}, hive_partitioning=false)"
-    return f"(SELECT row_number() OVER () AS _row, json FROM {rows})"
+    return f"(SELECT row_number() OVER () AS _row, json FROM {json_objects(file)})"
+
+
+def json_objects(file: SourceFile) -> str:
+    """DuckDB's reader for a JSON file that is no numbered copy: `json` alone, in the file's order, NULL where a line is no JSON."""
+    reader, how = "read_ndjson_objects", "ignore_errors=true"
+    if file.layout != "lines":
+        reader, how = "read_json_objects", f"format='{'array' if file.layout == 'array' else 'unstructured'}'"
+    return (
+        f"{reader}({path_literal(file.readable)}, {how}, "
+        f"maximum_object_size={_longest_object(file)}, compression={_compression(file)}, hive_partitioning=false)"
+    )
+
+
+def _longest_object(file: SourceFile) -> int:
+    return min(max(16 << 20, file.longest + (1 << 16)), json_records.LONGEST_DOCUMENT)
 
 
 def path_literal(path: Path) -> str:

@@ -32,8 +32,9 @@ def extracted(
     assert module.detect(file)
     good: list[dict[str, Any]] = []
     bad: list[dict[str, Any]] = []
-    for extraction in module.extract(connection(), file, configuration or Configuration()):
-        cursor = connection().execute(f"SELECT * FROM ({extraction.query}) ORDER BY _row")
+    own = connection()
+    for extraction in module.extract(own, file, configuration or Configuration()):
+        cursor = own.execute(f"SELECT * FROM ({extraction.query}) ORDER BY _row")
         names = [column[0] for column in cursor.description]
         assert set(names) <= {"_row", "_column", "_reason", *TABLES[extraction.table].names}
         for values in cursor.fetchall():
