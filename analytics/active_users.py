@@ -49,11 +49,13 @@ def active_users(warehouse: Warehouse, filters: Filters, grain: str) -> dict[dat
     Grain "whole" takes all days of the filters as one period, which starts with them.
     """
     chosen = people(filters)
-    activity = warehouse.table("activity")
-    # A row without user id tells how many came, not who.
-    activity = activity.filter(activity.user_id.notnull() | activity.active_users.notnull())
-    recorded = activity.mutate(anonymous=activity.user_id.isnull().ifelse(activity.active_users, 0))
-    found = _collect(warehouse, apply(recorded, chosen), chosen, grain, ACTIVITY)
+    found: dict[date, ActiveUsers] = {}
+    if warehouse.once("activity", lambda: _any_activity(warehouse)):
+        activity = warehouse.table("activity")
+        # A row without user id tells how many came, not who.
+        activity = activity.filter(activity.user_id.notnull() | activity.active_users.notnull())
+        recorded = activity.mutate(anonymous=activity.user_id.isnull().ifelse(activity.active_users, 0))
+        found = _collect(warehouse, apply(recorded, chosen), chosen, grain, ACTIVITY)
     if _periods(filters, grain) <= found.keys():
         return found
     counted = _counted(warehouse, chosen, grain)
@@ -61,6 +63,12 @@ def active_users(warehouse: Warehouse, filters: Filters, grain: str) -> dict[dat
         callers = warehouse.table("user_days").mutate(anonymous=ibis.literal(0, "int64"))
         counted = _collect(warehouse, apply(callers, chosen), chosen, grain, CALLERS)
     return counted | found
+
+
+def _any_activity(warehouse: Warehouse) -> bool:
+    """Whether anybody's activity was ever recorded: most stores tell users by their calls alone."""
+    activity = warehouse.table("activity")
+    return bool(warehouse.row(activity.agg(n=activity.count()))["n"])
 
 
 def _counted(warehouse: Warehouse, filters: Filters, grain: str) -> dict[date, ActiveUsers] | None:

@@ -14,6 +14,9 @@ import ibis.expr.types as ir
 from analytics.filters import Filters, apply
 from analytics.fx import CALLS_CURRENCY, MONEY, in_reporting_currency
 from warehouse.reader import Warehouse
+from warehouse.schema import DIMENSIONS
+
+_KEPT = ("date", *DIMENSIONS, "provider", "model", "source", "currency", "native_currency")
 
 COLUMNS = ("date", "feature", "user_tier", "currency", "revenue", "conversions")
 
@@ -25,22 +28,40 @@ def earned(warehouse: Warehouse, filters: Filters) -> ir.Table:
     conversions (NULL: not tracked). A filter on what neither
     table knows (a service, a cost category) leaves no row.
     """
+    entries = apply(_recorded(warehouse), filters)
+    calls = apply(_of_calls(warehouse), filters)
+    return ibis.union(
+        _columns(entries, entries.amount, entries.conversions), _columns(calls, calls.revenue, calls.conversions)
+    )
+
+
+def _recorded(warehouse: Warehouse) -> ir.Table:
+    """The table `revenue` in the reporting currency."""
     table = warehouse.table("revenue")
-    table = in_reporting_currency(warehouse, table.mutate(native_currency=table.currency), ("amount",))
+    return in_reporting_currency(warehouse, table.mutate(native_currency=table.currency), ("amount",))
+
+
+def _of_calls(warehouse: Warehouse) -> ir.Table:
+    """Revenue and conversions of the calls in the months of which they count, by day and what can be filtered by.
+
+    Computed once per open snapshot: with both joins in each question it took 11 ms to say and 15 ms to answer, three times on one page.
+    """
+    if warehouse.has_table("earned_on_calls"):
+        return warehouse.table("earned_on_calls")
+    table = _recorded(warehouse)
     calls = warehouse.table("calls_daily")
     calls = calls.mutate(native_currency=ibis.literal(CALLS_CURRENCY), month=calls.date.truncate("M"))
     calls = in_reporting_currency(warehouse, calls, ("revenue",))
-    money_months = _months(table.filter(table.amount.notnull()))
-    conversion_months = _months(table.filter(table.conversions.notnull()))
-    of_calls = apply(calls, filters)
-    without_money = of_calls.filter(of_calls.revenue_calls > 0).anti_join(money_months, "month")
-    without_conversions = of_calls.filter(of_calls.conversion_calls > 0).anti_join(conversion_months, "month")
-    entries = apply(table, filters)
-    return ibis.union(
-        _columns(entries, entries.amount, entries.conversions),
-        _columns(without_money, without_money.revenue, ibis.null("int64")),
-        _columns(without_conversions, ibis.null(MONEY), without_conversions.conversions),
+    money = calls.filter(calls.revenue_calls > 0).anti_join(_months(table.filter(table.amount.notnull())), "month")
+    conversions = calls.filter(calls.conversion_calls > 0)
+    conversions = conversions.anti_join(_months(table.filter(table.conversions.notnull())), "month")
+    rows = ibis.union(
+        money.select(*_KEPT, revenue=money.revenue.cast(MONEY), conversions=ibis.null("int64")),
+        conversions.select(
+            *_KEPT, revenue=ibis.null(MONEY), conversions=conversions.conversions.cast("decimal(38, 0)").cast("int64")
+        ),
     )
+    return warehouse.materialise("earned_on_calls", rows)
 
 
 def _months(table: ir.Table) -> ir.Table:
