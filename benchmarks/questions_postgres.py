@@ -130,10 +130,13 @@ SQL = {
                 PARTITION BY model, metadata->'spend_logs_metadata'->>'prefix' ORDER BY "startTime") AS gap
             FROM {_LOGS} WHERE call_type = 'chat') AS replayed
         GROUP BY 1""",
+    # OFFSET 0: what a row's metadata say is read once, not for every price that it is held against.
     "Q10": f"""
-        SELECT c.model, sum((c.prompt_tokens - {_CACHED}) * p.input + {_CACHED} * p.cached + c.completion_tokens * p.output)
-        FROM {_LOGS} AS c JOIN prices AS p
-            ON c.model = p.model AND {_PROCESSING} = p.processing AND c."startTime" >= p.valid_from AND c."startTime" < p.valid_to
+        SELECT c.model, sum((c.prompt_tokens - c.cached) * p.input + c.cached * p.cached + c.completion_tokens * p.output)
+        FROM (
+            SELECT model, {_PROCESSING} AS processing, "startTime", prompt_tokens, {_CACHED} AS cached, completion_tokens FROM {_LOGS} OFFSET 0
+        ) AS c JOIN prices AS p
+            ON c.model = p.model AND c.processing = p.processing AND c."startTime" >= p.valid_from AND c."startTime" < p.valid_to
         GROUP BY 1""",
 }
 

@@ -39,7 +39,7 @@ def _machines(parts: dict[str, Part]) -> str:
     columns: dict[tuple[str, ...], list[str]] = {}
     for part, facts in parts.items():
         columns.setdefault(tuple(facts["machine"].get(name, "") for name in names), []).append(part)
-    header = ["Machine", *(", ".join(those) for those in columns)]
+    header = ["Machine", *(", ".join(those) for those in columns.values())]
     return table(header, [[name, *(values[place] for values in columns)] for place, name in enumerate(names)])
 
 
