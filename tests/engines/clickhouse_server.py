@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import tempfile
 import threading
@@ -16,7 +17,7 @@ from warehouse.engines.clickhouse_connections import InProcess
 from warehouse.errors import StoreError
 
 USER, PASSWORD = "reader", "of tea leaves"
-_NO_SETTINGS = ("query", "database", "default_format", "wait_end_of_query")
+_NO_SETTINGS = ("query", "database", "default_format", "wait_end_of_query", "enable_http_compression")
 
 
 class _Server(ThreadingHTTPServer):
@@ -56,7 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
                     file.write(body)
                     file.flush()
                     sql = sql.replace("input('", f"file('{Path(file.name)}', Parquet, '").removesuffix("FORMAT Parquet")
-                self._answer(200, bytes(engine._query(sql, told.get("default_format", "TSV")).bytes() or b""))
+                content = bytes(engine._query(sql, told.get("default_format", "TSV")).bytes() or b"")
+                self._answer(200, content, compressed=told.get("enable_http_compression") == "1")
         except StoreError as error:
             self._answer(400, str(error).encode())
 
@@ -70,8 +72,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    def _answer(self, status: int, content: bytes) -> None:
+    def _answer(self, status: int, content: bytes, *, compressed: bool = False) -> None:
         self.send_response(status)
+        if compressed and "gzip" in self.headers["Accept-Encoding"]:
+            content = gzip.compress(content)
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

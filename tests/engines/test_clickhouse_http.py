@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
+import ibis
 import pytest
 
 from analytics.filters import Filters
@@ -30,11 +32,10 @@ def address(on_clickhouse: Configuration) -> Iterator[str]:
         yield url
 
 
-def engine(url: str) -> Configuration:
+def engine(url: str, **options: str) -> Configuration:
     """A configuration as an owner writes it."""
-    return Configuration(
-        engine={"kind": "clickhouse", "url": url, "user": USER, "password_env": SECRET, "database": "over_http"}
-    )
+    entries = {"kind": "clickhouse", "url": url, "user": USER, "password_env": SECRET, "database": "over_http"}
+    return Configuration(engine={**entries, "options": options})
 
 
 def test_publishing_and_reading(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,3 +54,38 @@ def test_a_wrong_password_is_said(address: str, tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv(SECRET)
     with pytest.raises(InputError, match=f"{SECRET}, which is not set"):
         open_current(tmp_path, engine(address))
+
+
+def test_settings_reach_the_server(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that it does not know is refused in its words; one that compresses answers changes none."""
+    monkeypatch.setenv(SECRET, PASSWORD)
+    publish(two_months(tmp_path / "store"), engine(address))
+    plain, compressed = (
+        open_current(tmp_path, configured)
+        for configured in (engine(address), engine(address, enable_http_compression="1"))
+    )
+    for view in ("costs", "charges"):
+        assert differences(VIEWS[view].answer(plain, MONTHS), VIEWS[view].answer(compressed, MONTHS)) == []
+    with pytest.raises(StoreError, match=r"refused: .*no_such_setting"):
+        open_current(tmp_path, engine(address, no_such_setting="1"))
+
+
+def test_several_ask_at_once(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SECRET, PASSWORD)
+    publish(two_months(tmp_path / "store"), engine(address))
+    there = open_current(tmp_path, engine(address))
+    expected = VIEWS["charges"].answer(there, MONTHS)
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(lambda _: VIEWS["charges"].answer(there, MONTHS), range(12)))
+    assert [differences(expected, answer) for answer in answers] == [[]] * 12
+
+
+def test_a_question_that_the_server_cannot_answer(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SECRET, PASSWORD)
+    publish(two_months(tmp_path / "store"), engine(address))
+    there = open_current(tmp_path, engine(address))
+    missing = ibis.table({"a": "int64"}, name="no_such_table")
+    with pytest.raises(StoreError, match=f"ClickHouse at {address} refused: .*no_such_table"):
+        there.arrow(missing)
