@@ -312,6 +312,16 @@ def _preview(path: Path, scratch: Path, configuration: Configuration, kind: str 
         return FilePreview(path.name, found, str(error), columns, head)
 
 
+def _query(connection: duckdb.DuckDBPyConnection, extraction: Extraction) -> str:
+    """The extraction's query: row by row where that is enough."""
+    if extraction.row_wise is None:
+        return extraction.query
+    query = extraction.row_wise.of_its_file()
+    lacking = f"SELECT coalesce(bool_or({extraction.row_wise.unless}), false) FROM ({query})"
+    ((is_lacking,),) = connection.execute(lacking).fetchall()
+    return extraction.query if is_lacking else query
+
+
 def _read(file: SourceFile, kind: str, configuration: Configuration) -> FilePreview:
     connection = duckdb.connect(":memory:")
     connection.execute("SET TimeZone = 'UTC'")
@@ -321,7 +331,7 @@ def _read(file: SourceFile, kind: str, configuration: Configuration) -> FilePrev
     warnings: list[str] = []
     for extraction in connector_for(kind).extract(connection, file, configuration):
         table = TABLES[extraction.table]
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE previewed AS SELECT * FROM ({extraction.query})")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE previewed AS SELECT * FROM ({_query(connection, extraction)})")
         present = {row[0] for row in connection.execute("DESCRIBE previewed").fetchall()}
         for column in table.columns:
             if column.name not in present:

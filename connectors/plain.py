@@ -55,7 +55,10 @@ class PlainKind:
         columns = Columns(connection, file)
         columns.require(*self.telling, kind=self.KIND)
         row_wise = plain_calls.row_wise(columns, configuration) if self is CALLS else None
-        query = self.query(columns, configuration)
+        # Where rows can be read one by one, the other query is for a file in which some have no id: that need not be looked for.
+        query = (
+            plain_calls.query(columns, configuration, has_ids=False) if row_wise else self.query(columns, configuration)
+        )
         warnings = lenient_warnings(connection, columns, self.fields, configuration)
         if self is CALLS:
             warnings += plain_calls.warnings(columns)

@@ -94,14 +94,14 @@ def row_wise(columns: Columns, configuration: Configuration) -> RowWise | None:
     return columns.one_by_one(lambda rows: query(rows, configuration, has_ids=True), unless="call_id IS NULL")
 
 
-def query(columns: Columns, configuration: Configuration, *, has_ids: bool = False) -> str:
+def query(columns: Columns, configuration: Configuration, *, has_ids: bool | None = None) -> str:
     """The extraction query.
 
     `input_tokens` is all input (cache reads and writes, audio included), `uncached_input_tokens` the rest alone; likewise
     `completion_tokens` is all output and `output_tokens` that without reasoning and audio; `cache_write_tokens` are all writes, those not
     among `cache_write_1h_tokens` living five minutes. Where two figures contradict each other, or `total_tokens` is not the sum, the
     disjoint classes are kept and the row is flagged `token_total`. Without a call_id, equal rows get equal ids in every load: a hash of the
-    row, and a number from the second equal row on. `has_ids` says that every row is known to have one.
+    row, and a number from the second equal row on. `has_ids` says that every row is known to have one (None: look).
     """
     values = parsed_fields(columns, FIELDS, configuration)
     read = ", ".join(f"{value} AS {quote_identifier(name)}" for name, value in values.items())
@@ -114,7 +114,8 @@ def query(columns: Columns, configuration: Configuration, *, has_ids: bool = Fal
         and field.name not in (*TOKEN_CLASSES, "call_id", "status", "reported_cost", "input_hash")
     ]
     total = " + ".join(f"coalesce({name}, 0)" for name in TOKEN_CLASSES)
-    content, identity = ("NULL", "call_id") if has_ids else _identity(columns)
+    known = columns.always("call_id", *FIELDS[0].synonyms) if has_ids is None else has_ids
+    content, identity = ("NULL", "call_id") if known else _made_identity(columns)
     return f"""
         WITH parsed AS (
             SELECT _row, {read}, {content} AS _content, {_text_hash(columns)} AS _text_hash,
@@ -187,10 +188,8 @@ def _labels(columns: Columns) -> str:
     return f"map_concat(map_from_entries({filtered}), {own})"
 
 
-def _identity(columns: Columns) -> tuple[str, str]:
-    """SQL of a row's content hash and of its call_id. Where every row has an id of its own, nothing is hashed or counted."""
-    if columns.always("call_id", *FIELDS[0].synonyms):
-        return "NULL", "call_id"
+def _made_identity(columns: Columns) -> tuple[str, str]:
+    """SQL of a row's content hash, and of its call_id, which is made of that where the row has none."""
     parts = ", ".join(
         f"coalesce(concat({sql_text(normalised(name) + '=')}, {columns.text(name)}), '')"
         for name in sorted(columns.others([]), key=normalised)

@@ -46,6 +46,11 @@ class RowWise:
     columns: tuple[tuple[str, str], ...]
     unless: str = "false"
 
+    def of_its_file(self) -> str:
+        """SELECT of what the query gives for the file."""
+        rows = f"SELECT file_row_number + 1 AS _row, * FROM read_parquet({self.path}, hive_partitioning=false)"
+        return f"WITH {FILE_ROWS} AS NOT MATERIALIZED ({rows}) SELECT * FROM ({self.query})"
+
 
 @dataclass(frozen=True)
 class Extraction:

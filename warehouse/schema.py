@@ -16,7 +16,12 @@ CALL_MONEY = "DECIMAL(18,10)"
 LINE_MONEY = "DECIMAL(38,12)"
 
 
-def _columns(*rows: tuple[str, str, str]) -> tuple[Column, ...]:
+IDS = "zstd"
+"""How columns are compressed whose values hardly repeat: DuckDB's own choice takes the same room, as long to read, and three times as long to
+write (0.21 against 0.07 µs per call and column)."""
+
+
+def _columns(*rows: tuple[str, str, str] | tuple[str, str, str, str]) -> tuple[Column, ...]:
     return tuple(Column(*row) for row in rows)
 
 
@@ -24,7 +29,7 @@ CALLS = Table(
     "calls",
     "one row per model call (chat, embedding, rerank, image, audio), retries and gateway cache hits included",
     _columns(
-        ("call_id", "VARCHAR", "the provider's request id where there is one, else the source's own id"),
+        ("call_id", "VARCHAR", "the provider's request id where there is one, else the source's own id", IDS),
         ("source", "VARCHAR", "where the row comes from: litellm, langfuse-export, calls, otel, demo"),
         ("started_at", "TIMESTAMP", "UTC"),
         ("latency_ms", "DOUBLE", "whole duration, milliseconds"),
@@ -65,7 +70,7 @@ CALLS = Table(
         ("prompt_name", "VARCHAR", ""),
         ("prompt_version", "VARCHAR", ""),
         ("prefix_blocks", "UBIGINT[]", "hashes of the cumulative prompt prefix, one per block"),
-        ("input_hash", "VARCHAR", "hash of the whole input: equal inputs, equal hash"),
+        ("input_hash", "VARCHAR", "hash of the whole input: equal inputs, equal hash", IDS),
         ("max_tokens", "BIGINT", "limit that the caller set on the output"),
         ("finish_reason", "VARCHAR", "stop, length, ..."),
         ("is_stream", "BOOLEAN", ""),

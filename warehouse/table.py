@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its DuckDB type and what it holds (unit included)."""
+    """One column: its name, its DuckDB type and what it holds (unit included). `compression` is how DuckDB is told to store it ("": as it
+    finds best)."""
 
     name: str
     type: str
     doc: str = ""
+    compression: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,5 +44,9 @@ class Table:
 
     def ddl(self, name: str | None = None) -> str:
         """The CREATE TABLE statement (DuckDB) under this or another name."""
-        body = ", ".join(f'"{column.name}" {column.type}' for column in self.columns)
+        body = ", ".join(
+            f'"{column.name}" {column.type}'
+            + (f" USING COMPRESSION {column.compression}" if column.compression else "")
+            for column in self.columns
+        )
         return f"CREATE TABLE {name or self.name} ({body})"
