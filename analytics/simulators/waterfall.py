@@ -56,8 +56,9 @@ class Step:
 
     @property
     def added_high(self) -> Decimal:
-        """Upper end of the range of `added`, in cents; never below it."""
-        return max(cents(self.added_range.high), self.added)
+        """Upper end of the range of `added`, in cents; never below it, nor above what is paid before this lever (of the days drawn some months
+        cost more than today's, and would save more)."""
+        return max(min(cents(self.added_range.high), self.total + self.added), self.added)
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class Waterfall:
 
     @property
     def saving_high(self) -> Decimal:
-        """Upper end of the range of `saving`, in cents."""
-        return max(cents(self.saving_range.high), self.saving)
+        """Upper end of the range of `saving`, in cents; like `Step.added_high` never above what is paid today."""
+        return max(min(cents(self.saving_range.high), self.today), self.saving)
 
     @property
     def alone_sum(self) -> Decimal:

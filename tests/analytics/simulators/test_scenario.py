@@ -111,6 +111,16 @@ def test_the_waterfall_telescopes_to_the_cent(made: list[dict[str, Any]], chosen
     assert len(frame) == len(chosen) + 1
 
 
+def test_a_range_of_savings_never_exceeds_what_is_paid() -> None:
+    """One dear day: months drawn with it twice cost and would save more than this month does; this one pays 10 and no more."""
+    made = [call(day=day, cost=10.0 if day == 13 else 0.0) for day in range(28)]
+    fall = Scenario("none left", (Vanish(share=1.0), Vanish(share=0.5))).run(situation_of(made), draws=200)
+    assert fall.saving == fall.today == fall.saving_high
+    assert fall.saving_range.high > float(fall.today)
+    first, second = fall.steps
+    assert (first.added_high, second.added, second.added_high) == (fall.today, 0, 0)
+
+
 @settings(max_examples=40, deadline=None)
 @given(calls)
 def test_neutral_levers_change_no_bit(made: list[dict[str, Any]]) -> None:
