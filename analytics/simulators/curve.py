@@ -19,8 +19,8 @@ def curve(
     """One row per slider value, in order: `lever_factory(value)` applied to the situation.
 
     Columns: value, cost and saving (Decimal, USD per month, simulated), changed_calls (weighted, of the window), is_today (the value is `today`, or,
-    when that is not given, nothing changes there). Each row is a whole replay: for a page, levers prepare curves of their own in the
-    situation's memo, and this is what those are checked against.
+    when that is not given, nothing changes there). Each row is a whole replay: pages read prepared sums (`analytics.simulators.effect`),
+    and this is what those are checked against.
     """
     scale, base = situation.window.scale_to_month, cents(situation.total() * situation.window.scale_to_month)
     rows = []

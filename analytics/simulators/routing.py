@@ -11,12 +11,10 @@ routing does to quality is not in the log; show `analytics.simulators.routing_qu
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from analytics.simulators.complexity import SOURCES, example_complexity, expected_work, logged_complexity
@@ -24,7 +22,6 @@ from analytics.simulators.embedders import DEFAULT, load_embedder
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.rates_table import find_model
 from analytics.simulators.situation import Situation
-from analytics.simulators.waterfall import cents
 from analytics.simulators.workload import LLM_API, Workload
 from warehouse.errors import InputError
 from warehouse.pricing import NO_OUTPUT_OPERATIONS
@@ -121,13 +118,6 @@ class ModelRouting:
         examples = (self.simple, self.hard, self.embedder)
         return situation.memo.get((*key, examples), lambda: self._scores(situation))
 
-    def curve(self, situation: Situation) -> RoutingCurve:
-        """The bill for every threshold; prepared once, so that a slider's move is a look-up. Raises InputError as `apply`."""
-        whole = replace(self, threshold=math.inf)
-        return situation.memo.get(
-            (self.name, "curve", situation.workload.stamp, whole), lambda: _curve(whole, situation)
-        )
-
     def _source(self, situation: Situation) -> str:
         if self.score != "auto":
             return self.score
@@ -178,83 +168,6 @@ class ModelRouting:
         return np.asarray(self.router_fee + workload.input_tokens * (self.router_price / 1_000_000))
 
 
-@dataclass(frozen=True, eq=False)
-class RoutingCurve:
-    """The bill by threshold: scores in rising order, and what the calls up to each of them change.
-
-    score: of the scored calls. changes: USD of the window that routing the first n of them adds (mostly negative), calls: how many they are
-    (weighted), strong_cost: what they cost today; each with one element more than `score`. base: USD of the window without routing; router: what
-    the router adds, paid at every threshold. scale: makes it a month's.
-    """
-
-    score: Floats
-    changes: Floats
-    calls: Floats
-    strong_cost: Floats
-    base: float
-    router: float
-    scale: float
-
-    def at(self, threshold: float) -> dict[str, Any]:
-        """The point of this threshold. Keys: threshold, cost and saving (Decimal, USD per month, simulated), routed_calls, routed_share (of the
-        scored calls), routed_cost_share (of what they cost today)."""
-        place = int(np.searchsorted(self.score, threshold, side="left"))
-        cost = cents((self.base + self.router + float(self.changes[place])) * self.scale)
-        return {
-            "threshold": threshold,
-            "cost": cost,
-            "saving": self._today - cost,
-            "routed_calls": float(self.calls[place]),
-            "routed_share": _share(self.calls, place),
-            "routed_cost_share": _share(self.strong_cost, place),
-        }
-
-    def frame(self, points: int = 101) -> pd.DataFrame:
-        """Points of `at`, at quantiles of the score and one beyond the last, where all are routed."""
-        if not len(self.score):
-            return pd.DataFrame([self.at(math.inf)], dtype=object)
-        places = np.unique(np.rint(np.linspace(0, len(self.score) - 1, points)).astype(np.int64))
-        thresholds = [*np.unique(self.score[places]).tolist(), float(np.nextafter(self.score[-1], math.inf))]
-        return pd.DataFrame([self.at(threshold) for threshold in thresholds], dtype=object)
-
-    def threshold_for(self, share: float) -> float:
-        """The highest threshold that routes at most this share of the scored calls (all for 1)."""
-        checked(share, "the share of routed calls", 0, 1)
-        allowed = share * self.calls[-1] * (1 + 1e-12)
-        places = np.searchsorted(self.score, np.unique(self.score), side="left")
-        thresholds = [*np.unique(self.score).tolist(), math.inf]
-        fits = self.calls[[*places.tolist(), len(self.score)]] <= allowed
-        return float(thresholds[int(np.flatnonzero(fits)[-1])])
-
-    @property
-    def _today(self) -> Decimal:
-        return cents(self.base * self.scale)
-
-
-def _curve(whole: ModelRouting, situation: Situation) -> RoutingCurve:
-    before = situation.workload
-    scores = whole.scores(situation) if whole.to is not None else np.full(len(before), np.nan)
-    at = np.flatnonzero(np.isfinite(scores))
-    at = at[np.argsort(scores[at], kind="stable")]
-    router = (whole._router(before)[at] * before.money[at]).sum() if len(at) else 0.0
-    routed = replace(whole, router_fee=0.0, router_price=0.0).apply(situation).workload
-    spent = before.spent()
-    change = routed.spent()[at] - spent[at]
-
-    def summed(values: Floats) -> Floats:
-        return np.concatenate([[0.0], np.cumsum(values)])
-
-    return RoutingCurve(
-        score=scores[at],
-        changes=summed(change),
-        calls=summed(before.weight[at]),
-        strong_cost=summed(spent[at]),
-        base=situation.total(),
-        router=float(router),
-        scale=situation.window.scale_to_month,
-    )
-
-
 def _without_output(workload: Workload) -> Mask:
     codes = [n for n, name in enumerate(workload.names["operation"]) if name in NO_OUTPUT_OPERATIONS]
     return np.isin(workload.operation, codes) | workload.is_embedding
@@ -262,7 +175,3 @@ def _without_output(workload: Workload) -> Mask:
 
 def _known(cost: Floats) -> Floats:
     return np.where(np.isnan(cost), 0.0, cost)
-
-
-def _share(values: Floats, place: int) -> float | None:
-    return float(values[place] / values[-1]) if values[-1] > 0 else None

@@ -82,8 +82,8 @@ def _summed(whole: ModelRouting, situation: Situation, shares: tuple[float, ...]
 
 
 def thresholds_for(scores: Floats, weight: Floats, shares: tuple[float, ...]) -> list[float]:
-    """For each share the highest threshold below which at most this share of the calls (weighted) scores: as `RoutingCurve.threshold_for`, of all
-    shares at once. -inf for a share of 0, inf for 1, and for all where nothing is scored."""
+    """For each share the highest threshold below which at most this share of the calls (weighted) scores. -inf for a share of 0, inf for 1, and
+    for all where nothing is scored."""
     distinct, place = np.unique(scores, return_inverse=True)
     below = np.concatenate([[0.0], np.cumsum(np.bincount(place, weights=weight, minlength=len(distinct)))])
     thresholds = [*distinct.tolist(), math.inf]

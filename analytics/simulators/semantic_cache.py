@@ -28,7 +28,6 @@ from analytics.simulators.near_duplicates import FLOOR, Neighbours, find_neighbo
 from analytics.simulators.situation import Situation
 from analytics.simulators.stored_vectors import chosen_vectors, is_stored, renamed
 from analytics.simulators.text_normalisation import checked_step, normalised_texts, numbers_of
-from analytics.simulators.waterfall import cents
 from analytics.simulators.wilson import wilson
 from analytics.simulators.workload import EMBEDDING, Workload
 from warehouse.errors import InputError
@@ -175,26 +174,6 @@ class SemanticCache:
             avoided=float(workload.spent()[self.served(situation)].sum()),
             added=float((fee * workload.money).sum()),
         )
-
-    def curve(self, situation: Situation, thresholds: Sequence[float] = THRESHOLDS) -> pd.DataFrame:
-        """One row per threshold, rising; prepared once, so that a slider's move is a look-up.
-
-        Columns: threshold, queries, hits, hit_rate, exact_hits, judged_hits, false_hits, false_hit_rate (of judged hits), false_low and
-        false_high (95 %, Wilson; None without labels), cost and saving (Decimal, USD per month, simulated), is_today (False: the log has no such
-        cache).
-        """
-        key = (self.name, "curve", situation.workload.stamp, replace(self, threshold=1.0), tuple(thresholds))
-
-        def rows() -> pd.DataFrame:
-            scale, base = situation.window.scale_to_month, situation.total()
-            found = [replace(self, threshold=each).hits(situation) for each in sorted(thresholds)]
-            records = []
-            for each in found:
-                cost = cents((base - each.avoided + each.added) * scale)
-                records.append(each.row() | {"cost": cost, "saving": cents(base * scale) - cost, "is_today": False})
-            return pd.DataFrame(records, dtype=object)
-
-        return situation.memo.get(key, rows)
 
     def _answers(self, situation: Situation) -> Ints:
         """For each query the query that answers it, -1: none. Replayed once per setting."""

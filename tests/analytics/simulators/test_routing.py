@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from analytics.simulators.complexity import expected_work
 from analytics.simulators.curve import curve
+from analytics.simulators.effect import cost
 from analytics.simulators.heavy_columns import Coded
 from analytics.simulators.lever import Lever, Selection
 from analytics.simulators.routing import ModelRouting
+from analytics.simulators.routing_effects import routing_effect
 from analytics.simulators.scenario import Scenario, read_scenario
 from analytics.simulators.situation import Situation
+from analytics.simulators.waterfall import cents
 from tests.analytics.simulators.made import BIG, SMALL, call, situation_of
 from warehouse.errors import InputError
 
@@ -73,7 +76,7 @@ def test_the_neutral_setting_changes_nothing_to_the_bit() -> None:
     assert replace(ROUTE, threshold=0.0).apply(situation) is situation
 
 
-def test_the_prepared_curve_is_the_replay_at_every_threshold() -> None:
+def test_the_prepared_sums_are_the_replay_at_every_step() -> None:
     random = np.random.default_rng(1)
     size = 400
     situation = situation_of(
@@ -86,28 +89,25 @@ def test_the_prepared_curve_is_the_replay_at_every_threshold() -> None:
         ],
         complexity=np.where(random.random(size) < 0.1, np.nan, random.integers(0, 20, size) / 20).astype(np.float32),
     )  # fmt: skip
-    lever = replace(ROUTE, escalation=0.05, retries=0.02, router_fee=0.0001, router_price=0.02, output_ratio=1.3)
-    prepared = lever.curve(situation)
-    frame = prepared.frame()
-    replayed = curve(lambda value: replace(lever, threshold=value), frame["threshold"].tolist(), situation)
-    assert frame["cost"].tolist() == replayed["cost"].tolist()
-    assert frame["saving"].tolist() == replayed["saving"].tolist()
-    assert len(frame) == 21
-    assert frame["routed_share"].iloc[-1] == 1
-    assert (np.diff(frame["routed_calls"].astype(float)) >= 0).all()
-    assert lever.curve(situation) is prepared
-    assert replace(lever, threshold=0.9).curve(situation) is prepared
-    for share in (0.0, 0.3, 0.68, 1.0):
-        threshold = prepared.threshold_for(share)
-        assert prepared.at(threshold)["routed_share"] <= share
-        following = float(np.nextafter(threshold, math.inf))
-        assert share == 1 or prepared.at(following)["routed_share"] > share
+    lever = replace(ROUTE, escalation=0.05, retries=0.02, router_fee=0.0001, output_ratio=1.3)
+    shares = tuple(step / 20 for step in range(21))
+    effects = [routing_effect(lever, situation, share, shares) for share in shares]
+    replayed = curve(lambda place: effects[place].lever, range(len(shares)), situation)
+    scale = situation.window.scale_to_month
+    assert [cents(cost(situation, effect) * scale) for effect in effects] == replayed["cost"].tolist()
+    scored = np.isfinite(lever.scores(situation))
+    for share, effect in zip(shares, effects, strict=True):
+        assert effect.changed / scored.sum() <= share + 1e-9
+    assert effects[-1].changed == scored.sum()
+    with pytest.raises(ValueError, match="price per token"):
+        routing_effect(replace(lever, router_price=0.02), situation, 0.5, shares)
 
 
 def test_shares_of_calls_are_no_shares_of_money() -> None:
-    point = ROUTE.curve(_five()).at(0.5)
-    assert point["routed_share"] == 0.6
-    assert point["routed_cost_share"] == pytest.approx((0.004 + 0.007 + 0.00225) / 0.05475)
+    before = _five().workload
+    routed = ROUTE.apply(_five()).workload.changed_since(before)
+    assert routed.mean() == 0.6
+    assert before.spent()[routed].sum() / before.spent().sum() == pytest.approx((0.004 + 0.007 + 0.00225) / 0.05475)
 
 
 def test_only_calls_that_a_chat_model_answers_are_routed() -> None:
@@ -253,4 +253,4 @@ def test_a_scenario_file_holds_it_and_shows_the_calls() -> None:
     assert sorted(waterfall.evidence(0)["call"]) == [0, 1, 3]
     scale = Decimal(str(situation.window.scale_to_month))
     saved = (Decimal("0.05475") - Decimal("0.042295")) * scale
-    assert abs(lever.curve(situation).at(0.5)["saving"] - saved) <= Decimal("0.01")
+    assert abs(waterfall.saving - saved) <= Decimal("0.01")

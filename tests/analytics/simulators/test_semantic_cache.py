@@ -16,15 +16,19 @@ from hypothesis import strategies as st
 
 from analytics.simulators.cache_replay import FOREVER, CacheReplay, Queries, graph_of
 from analytics.simulators.curve import curve
+from analytics.simulators.effect import cost
 from analytics.simulators.embedding import HASHED
 from analytics.simulators.files_semantic_cache import simulate_semantic_cache_file
 from analytics.simulators.heavy_columns import Coded
 from analytics.simulators.lever import Lever, Selection
 from analytics.simulators.near_duplicates import Neighbours, find_neighbours
 from analytics.simulators.scenario import Scenario, read_scenario
+from analytics.simulators.semantic_cache import THRESHOLDS as STEPS
 from analytics.simulators.semantic_cache import SemanticCache
+from analytics.simulators.semantic_cache_effects import hits_at, semantic_cache_effect
 from analytics.simulators.situation import Situation
 from analytics.simulators.text_normalisation import normalised_texts
+from analytics.simulators.waterfall import cents
 from tests.analytics.simulators.made import call, situation_of
 from tests.analytics.simulators.samples import banking_stream
 from warehouse.errors import InputError
@@ -229,18 +233,17 @@ def test_a_text_of_which_nothing_is_left_is_never_served() -> None:
     assert FREE.apply(situation).workload.active.all()
 
 
-def test_the_prepared_curve_is_the_replay_at_every_threshold() -> None:
+def test_the_prepared_sums_are_the_replay_at_every_threshold() -> None:
     rows = banking_stream()[:600]
     situation = _situation(tuple((row["text"], row["category"]) for row in rows))
     lever = SemanticCache(normalize="stopwords", lookup_fee=0.0001)
-    prepared = lever.curve(situation)
-    replayed = curve(lambda value: replace(lever, threshold=value), prepared["threshold"].tolist(), situation)
-    assert prepared["cost"].tolist() == replayed["cost"].tolist()
-    assert prepared["saving"].tolist() == replayed["saving"].tolist()
-    hits = prepared["hits"].tolist()
+    effects = [semantic_cache_effect(replace(lever, threshold=each), situation, STEPS) for each in sorted(STEPS)]
+    replayed = curve(lambda place: effects[place].lever, range(len(effects)), situation)
+    scale = situation.window.scale_to_month
+    assert [cents(cost(situation, effect) * scale) for effect in effects] == replayed["cost"].tolist()
+    hits = [hits_at(replace(lever, threshold=each), situation, STEPS).hits for each in sorted(STEPS)]
     assert len(set(hits)) > 8
     assert hits == sorted(hits, reverse=True)
-    assert lever.curve(situation) is prepared
 
 
 @settings(deadline=None, max_examples=60)
