@@ -17,6 +17,12 @@ from benchmarks.peers import OWN, PEERS, Asked, Peer
 from benchmarks.rows import Rows, write_rows
 from benchmarks.ten import HOW, TITLES
 
+SAFE_CALLS = 20_000_000
+"""Up to so many calls every engine is tried, whatever it may need."""
+
+ROOM_TO_SORT = 4 / 3
+"""Disk that building a table with its indexes takes for a while, for each byte that they take in the end."""
+
 PATIENCE_SECONDS = 20.0
 """An engine is asked a question `repeats` times, or as often as fits into this time, but once at least."""
 
@@ -82,15 +88,17 @@ def _facts(usages: list[Usage]) -> dict[str, Any]:
 
 
 def _too_large(peer: Peer, rows: Rows, smaller: tuple[int, dict[str, Any]] | None) -> str | None:
-    """Why so many calls are too many for a peer on this machine, by what it took on fewer; None when they are not, or nothing is known."""
-    if smaller is None or not peer.bound:
+    """Why so many calls are too many for a peer on this machine, by what it took on fewer; None when they are not."""
+    if not peer.bound:
         return None
-    calls, result = smaller
-    known = result["engines"].get(peer.name, {})
-    if "reason" in known or not 0 < calls < rows.count:
-        return None
+    calls, result = smaller or (0, {"engines": {}})
+    known = result["engines"].get(peer.name, {"reason": "not asked"})
+    if "reason" in known:
+        unknown = "nobody knows what so many take: measure fewer first"
+        return unknown if rows.count > SAFE_CALLS else None
     if peer.bound == "disk":
-        taken, free, what = known["disk_bytes"], shutil.disk_usage(rows.folder).free, "of disk, indexes included"
+        taken = int(known["disk_bytes"] * ROOM_TO_SORT)
+        free, what = shutil.disk_usage(rows.folder).free, "of disk, indexes and room to sort for them included"
     else:
         peaks = [facts["engines"][peer.name]["peak_bytes"] for facts in result["questions"].values()]
         taken, free, what = max(known["open"]["peak_bytes"], *peaks), available_bytes(), "of memory at its peak"
