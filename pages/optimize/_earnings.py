@@ -13,6 +13,7 @@ from analytics.margins import margins
 from analytics.simulators.lever import Lever
 from analytics.simulators.lever_page import Setting
 from analytics.simulators.situation import Situation
+from analytics.simulators.slider import SETTINGS, kept
 from analytics.simulators.tier_earnings import most_that_may_leave, price_range, total_of, with_calls
 from analytics.simulators.tier_switch import SwitchOff
 from analytics.simulators.volume import Volume
@@ -23,16 +24,48 @@ from pages._data import answer
 from pages._filters import current
 
 ALL_TIERS = "All tiers"
+
+STAKES = {
+    "feature": draw.Column("Feature", "tag"),
+    "user_tier": draw.Column("Tier", "tag"),
+    "calls": draw.Column("Calls", "count", help="In the period"),
+    "cost_per_call": draw.Column("Cost per call", "unit_money", help="Today, all in"),
+    "revenue_per_call": draw.Column("Revenue per call", "unit_money", help="Today"),
+    "cost_change": draw.Column("Change of cost", "money"),
+    "revenue_change": draw.Column("Change of revenue", "money"),
+    "result": draw.Column("Left over more", "money"),
+    "gross_margin": draw.Column("Margin today", "share"),
+    "note": draw.Column("Note"),
+}
+PRICES = {
+    "price_change": draw.Column("Price", "share", help="Compared with today"),
+    "leaving_few_leave": draw.Column("Leave: few", "share"),
+    "result_few_leave": draw.Column("Left over more", "money"),
+    "gross_margin_few_leave": draw.Column("Margin", "share"),
+    "leaving_many_leave": draw.Column("Leave: many", "share"),
+    "result_many_leave": draw.Column("Left over more", "money"),
+    "gross_margin_many_leave": draw.Column("Margin", "share"),
+}
 RESULTS = ("result_few_leave", "result_many_leave")
 """What is left over more, under both ends of the assumption about users who leave."""
 
 
 def _changes(situation: Situation, lever: Lever) -> pd.DataFrame:
     """What the lever changes in cost and revenue, by feature and tier, USD per month."""
+    return _stakes(situation, lever)[0]
+
+
+def _stakes(situation: Situation, lever: Lever) -> tuple[pd.DataFrame, draw.Prepared]:
+    """`_changes`, worked out once for everybody at this setting, with the table of it."""
     times = lever.times if isinstance(lever, Volume) else 1 - cast("SwitchOff", lever).share
     calls = cast("Volume | SwitchOff", lever).calls
-    frame = answer(margins, current())
-    return with_calls(frame, times, calls.feature, calls.user_tier, scale=situation.window.scale_to_month)
+    of_period = answer(margins, current())
+
+    def make() -> tuple[pd.DataFrame, draw.Prepared]:
+        found = with_calls(of_period, times, calls.feature, calls.user_tier, scale=situation.window.scale_to_month)
+        return found, draw.prepared(found, STAKES)
+
+    return kept(situation, "earnings", (times, calls.feature, calls.user_tier), make, SETTINGS)
 
 
 def lost(situation: Situation, lever: Lever, _setting: Setting) -> tuple[float, str] | None:
@@ -56,7 +89,7 @@ def beside(situation: Situation, lever: Lever, _setting: Setting) -> None:
     """The section of the page: cost and revenue that change, and what is left over."""
     if lever == lever.neutral():
         return
-    frame = _changes(situation, lever)
+    frame, ready = _stakes(situation, lever)
     if frame.empty:
         return
     is_growth = isinstance(lever, Volume)
@@ -81,19 +114,7 @@ def beside(situation: Situation, lever: Lever, _setting: Setting) -> None:
         st.caption(f"The revenue of {unknown} of {len(frame)} rows is not tracked: they are in no sum of revenue.")
     filters = current()
     draw.table(
-        frame,
-        {
-            "feature": draw.Column("Feature", "tag"),
-            "user_tier": draw.Column("Tier", "tag"),
-            "calls": draw.Column("Calls", "count", help="In the period"),
-            "cost_per_call": draw.Column("Cost per call", "unit_money", help="Today, all in"),
-            "revenue_per_call": draw.Column("Revenue per call", "unit_money", help="Today"),
-            "cost_change": draw.Column("Change of cost", "money"),
-            "revenue_change": draw.Column("Change of revenue", "money"),
-            "result": draw.Column("Left over more", "money"),
-            "gross_margin": draw.Column("Margin today", "share"),
-            "note": draw.Column("Note"),
-        },
+        ready,
         key="earnings",
         export=frame,
         export_name=f"earnings-{filters.start}-{filters.end}",
@@ -116,7 +137,7 @@ def other_prices() -> None:
         "What a feature would leave over at other prices for a tier; USD per month. How many users leave is your assumption: nothing in the data "
         "says it",
     )
-    scale = _situation.situation().window.scale_to_month
+    situation = _situation.situation()
     with st.grid(4, min_column_width=200):
         features = sorted(set(paying["feature"]))
         chosen_above = [each for each in st.session_state.get("off_features") or () if each in features]
@@ -135,9 +156,15 @@ def other_prices() -> None:
     change = st.slider("Price, compared with today (%)", -50, 100, 20, 5, key="price_change", format="%+d%%")
     low, high = sorted((low, high))
     chosen = None if tier == ALL_TIERS else tier
-    prices = price_range(frame, feature, chosen, few=low / 100, many=high / 100, scale=scale)
-    at = prices[[abs(value - change / 100) < 1e-9 for value in prices["price_change"]]].iloc[0]
-    few, many = (formatting.usd(at[name], plus=True) for name in RESULTS)
+    prices, ready = kept(
+        situation,
+        "other prices",
+        (feature, chosen, low, high),
+        lambda: _other(frame, feature, chosen, (low, high), situation.window.scale_to_month),
+        SETTINGS,
+    )
+    place = next(place for place, value in enumerate(prices["price_change"]) if abs(value - change / 100) < 1e-9)
+    few, many = (formatting.usd(prices[name].to_list()[place], plus=True) for name in RESULTS)
     st.markdown(
         draw.plain(
             f"At {change:+d}% for {feature}, {tier}: between {many} and {few} a month left over more than today, if {low:g}% to {high:g}% of "
@@ -146,16 +173,7 @@ def other_prices() -> None:
     )
     _chart(prices, (low, high), change)
     draw.table(
-        prices,
-        {
-            "price_change": draw.Column("Price", "share", help="Compared with today"),
-            "leaving_few_leave": draw.Column("Leave: few", "share"),
-            "result_few_leave": draw.Column("Left over more", "money"),
-            "gross_margin_few_leave": draw.Column("Margin", "share"),
-            "leaving_many_leave": draw.Column("Leave: many", "share"),
-            "result_many_leave": draw.Column("Left over more", "money"),
-            "gross_margin_many_leave": draw.Column("Margin", "share"),
-        },
+        ready,
         key="price_table",
         export=prices,
         export_name=f"prices-{feature}-{tier}",
@@ -167,6 +185,15 @@ def other_prices() -> None:
         "- A lower price brings nobody here, so that it can only cost. What new users would bring is not in the data.\n"
         "- GPUs and databases cost as today."
     )
+
+
+def _other(
+    of_period: pd.DataFrame, feature: str, tier: str | None, leaving: tuple[float, float], scale: float
+) -> tuple[pd.DataFrame, draw.Prepared]:
+    """Other prices for a feature and tier if few and if many users leave (%), for everybody who asks, and the table of them."""
+    few, many = leaving
+    found = price_range(of_period, feature, tier, few=few / 100, many=many / 100, scale=scale)
+    return found, draw.prepared(found, PRICES)
 
 
 def _break_even(frame: pd.DataFrame, feature: str, tier: str | None, change: int) -> str:

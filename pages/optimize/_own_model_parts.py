@@ -12,7 +12,7 @@ from analytics.simulators.lever_page import Setting
 from analytics.simulators.self_host import SelfHost
 from analytics.simulators.self_host_evidence import gpus_that_fit, replicas_by_latency, worth
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import kept
+from analytics.simulators.slider import SETTINGS, kept
 from pages import _draw as draw
 from pages._filters import current
 from pages._lever_setting import at_the_sliders
@@ -22,7 +22,7 @@ def pays_from(situation: Situation, lever: Lever, _setting: Setting) -> None:
     """The break-even in a sentence."""
     chosen = replace(cast("SelfHost", lever), share=0.0)
     with draw.guard():
-        found = kept(situation, "own model worth", chosen, lambda: worth(chosen, situation))
+        found = kept(situation, "own model worth", chosen, lambda: worth(chosen, situation), SETTINGS)
         st.markdown(f"**When it pays.** {draw.plain(found.words)}")
 
 
@@ -42,7 +42,9 @@ def waiting() -> None:
     chosen = cast("SelfHost", lever)
     with st.spinner("Replaying the arrivals …"):
         key = (chosen, target)
-        frame = kept(found, "own model replicas", key, lambda: replicas_by_latency(chosen, found, target=target / 100))
+        frame = kept(
+            found, "own model replicas", key, lambda: replicas_by_latency(chosen, found, target=target / 100), SETTINGS
+        )
     filters = current()
     draw.table(
         frame,
@@ -70,9 +72,9 @@ def fitting() -> None:
     draw.section(
         "GPUs that hold the model", "By memory: weights, cache of the requests at once, and overhead; 730 hours a month"
     )
-    _, lever = at_the_sliders(SelfHost.name, "own_fit_follow")
+    found, lever = at_the_sliders(SelfHost.name, "own_fit_follow")
     chosen = cast("SelfHost", lever)
-    frame = gpus_that_fit(chosen)
+    frame = kept(found, "own model GPUs", chosen, lambda: gpus_that_fit(chosen), SETTINGS)
     st.caption(draw.plain(f"{chosen.model} at {chosen.bits} bits, {chosen.batch} x {chosen.context:,} tokens at once."))
     draw.table(
         frame,
