@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +22,7 @@ from connectors.live.sync_records import FAILED, FINE, SyncRecords
 from operations.alerting.message import Alert, html_text, slack_blocks
 from operations.alerting.telling import deliver, tell
 from tests.operations.command import percall
-from tests.operations.receivers import MailServer, Webhook, mail_server, webhook
+from tests.operations.receivers import MailServer, Webhook
 from warehouse.configuration import Configuration, read_configuration
 from warehouse.errors import InputError
 from warehouse.outbox import CLAIM, GIVEN_UP, PAUSES, PENDING, SENT, Outbox
@@ -64,18 +63,6 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def spiked(loaded: Path, tmp_path: Path) -> Path:
     """A copy of that store."""
     return Path(shutil.copytree(loaded, tmp_path / "store"))
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    with webhook() as state:
-        yield state
-
-
-@pytest.fixture
-def mail() -> Iterator[MailServer]:
-    with mail_server() as state:
-        yield state
 
 
 def _settings(**changes: object) -> AlertSettings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from tests.analytics.review_store import build
 from tests.operations.command import percall, totals
-from tests.operations.receivers import MailServer, Webhook, mail_server, webhook
+from tests.operations.receivers import MailServer, Webhook
 from warehouse.outbox import PENDING, SENT, Outbox
 
 WEEK = ("--from", "2026-05-25", "--to", "2026-05-31")
@@ -28,18 +27,6 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(loaded: Path, tmp_path: Path) -> Path:
     """A copy of that store."""
     return Path(shutil.copytree(loaded, tmp_path / "store"))
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    with webhook() as state:
-        yield state
-
-
-@pytest.fixture
-def mail() -> Iterator[MailServer]:
-    with mail_server() as state:
-        yield state
 
 
 def _config(folder: Path, kind: str = "slack", about: str = "") -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from connectors.live import langfuse_bucket, objects
+from connectors.live import langfuse_bucket
 from connectors.live.source import Window
-from tests.connectors.live.aws_server import BROKEN, DENIED, EXPIRED, KEY_ID, SECRET, Aws, aws_server
+from tests.connectors.live.aws_server import BROKEN, DENIED, EXPIRED, KEY_ID, SECRET, Aws
 from tests.connectors.live.pulled import Pull
 from tests.connectors.live.stored import Sync, rows, settings_of
 from warehouse.errors import SourceError
@@ -25,43 +24,17 @@ NOW = datetime(2026, 11, 24, 9)
 BUCKET = "langfuse-exports"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Aws]:
-    with aws_server() as aws:
-        yield aws
-
-
 @pytest.fixture
-def aws(server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
-    """An empty bucket, no faults, and pauses that take no time."""
-    s3 = server.client("s3")
-    if BUCKET in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
-        for entry in s3.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
-            s3.delete_object(Bucket=BUCKET, Key=entry["Key"])
-    else:
-        s3.create_bucket(Bucket=BUCKET)
-    server.fault = None
-    server.asked.clear()
-    monkeypatch.setattr(objects.Bucket.__init__, "__defaults__", (None, lambda _seconds: None))
-    return server
-
-
-@pytest.fixture
-def sync(aws: Aws, tmp_path: Path) -> Sync:
+def sync(bucket: Aws, tmp_path: Path) -> Sync:
     keys = {"access_key_id_env": "ID", "secret_access_key_env": "KEY"}
     settings = settings_of(
-        "langfuse-export-bucket", {"ID": KEY_ID, "KEY": SECRET}, bucket=BUCKET, prefix="exports/", endpoint_url=aws.url, **keys
+        "langfuse-export-bucket", {"ID": KEY_ID, "KEY": SECRET}, bucket=BUCKET, prefix="exports/", endpoint_url=bucket.url, **keys
     )  # fmt: skip
     return Sync(tmp_path / "store", settings, tmp_path / "fetched")
 
 
-@pytest.fixture
-def pull(sync: Sync) -> Pull:
-    return Pull(sync.settings, sync.folder)
-
-
 def run(
-    aws: Aws, stem: str, *, project: str = "proj1", integration: str = "", manifest: bool = True, **tables: bytes
+    bucket: Aws, stem: str, *, project: str = "proj1", integration: str = "", manifest: bool = True, **tables: bytes
 ) -> str:
     """What one export run leaves: table files, then the manifest. Returns its key."""
     root = f"exports/{project}/{integration}"
@@ -69,7 +42,7 @@ def run(
     for name, body in tables.items():
         suffix = "parquet" if body.startswith(b"PAR1") else "jsonl.gz" if body.startswith(b"\x1f\x8b") else "jsonl"
         key = f"{root}{name}/{stem}.{suffix}"
-        aws.put(BUCKET, key, body)
+        bucket.put(BUCKET, key, body)
         files.append({
             "key": key, "table": name, "fileType": suffix[:5].upper(), "format": suffix, "compressed": suffix.endswith("gz"), "contentType": "x",
             "sizeBytes": len(body), "rowCount": None,
@@ -81,7 +54,7 @@ def run(
             "version": 1, "projectId": project, "exportSource": "EVENTS", "window": {"minTimestamp": end, "maxTimestamp": end},
             "maxTimestamp": end, "createdAt": end, "tables": list(tables), "files": files,
         }  # fmt: skip
-        aws.put(BUCKET, key, json.dumps(document).encode())
+        bucket.put(BUCKET, key, json.dumps(document).encode())
     return key
 
 
@@ -95,44 +68,49 @@ def lines(*ids: str, **changes: Any) -> bytes:
     return gzip.compress("".join(json.dumps(base | {"id": id} | changes) + "\n" for id in ids).encode())
 
 
-def test_only_what_a_manifest_names_and_every_manifest_once(aws: Aws, sync: Sync) -> None:
-    run(aws, "2026-11-23T21-00-00", observations_v2=EXPORT.read_bytes())
-    run(aws, "2026-11-23T22-00-00", manifest=False, observations_v2=lines("unfinished"))
+def test_only_what_a_manifest_names_and_every_manifest_once(bucket: Aws, sync: Sync) -> None:
+    run(bucket, "2026-11-23T21-00-00", observations_v2=EXPORT.read_bytes())
+    run(bucket, "2026-11-23T22-00-00", manifest=False, observations_v2=lines("unfinished"))
     sync.run(NOW)
     calls = rows(sync.store, "calls")
     assert len(calls) == 18
     assert sum(row["reported_cost"] for row in calls if isinstance(row["reported_cost"], Decimal)) == Decimal(
         "0.08212694"
     )
-    aws.asked.clear()
+    bucket.asked.clear()
     assert sync.run(NOW) == []
-    assert aws.read("observations_v2") == []
-    run(aws, "2026-11-23T22-00-00", observations_v2=lines("unfinished"))
+    assert bucket.read("observations_v2") == []
+    run(bucket, "2026-11-23T22-00-00", observations_v2=lines("unfinished"))
     sync.run(NOW)
     assert len(rows(sync.store, "calls")) == 19
 
 
-def test_a_row_on_the_edge_of_two_windows_counts_once(aws: Aws, sync: Sync) -> None:
-    run(aws, "2026-11-23T20-00-00", observations_v2=lines("a", "edge"))
-    run(aws, "2026-11-23T21-00-00", observations_v2=lines("edge", "b"))
+def test_a_row_on_the_edge_of_two_windows_counts_once(bucket: Aws, sync: Sync) -> None:
+    run(bucket, "2026-11-23T20-00-00", observations_v2=lines("a", "edge"))
+    run(bucket, "2026-11-23T21-00-00", observations_v2=lines("edge", "b"))
     sync.run(NOW)
     assert sorted(row["call_id"] for row in rows(sync.store, "calls")) == ["a", "b", "edge"]
 
 
-def test_seconds_and_milliseconds(aws: Aws, sync: Sync) -> None:
+def test_seconds_and_milliseconds(bucket: Aws, sync: Sync) -> None:
     run(
-        aws,
+        bucket,
         "2026-11-23T20-00-00",
         observations_v2=lines("new", end_time="", time_to_first_token=0.3) + lines("n2", time_to_first_token=0.3),
     )
-    run(aws, "2026-11-23T21-00-00", project="old", observations_v2=lines("old", latency=1500, time_to_first_token=300))
+    run(
+        bucket,
+        "2026-11-23T21-00-00",
+        project="old",
+        observations_v2=lines("old", latency=1500, time_to_first_token=300),
+    )
     sync.run(NOW)
     told = {row["call_id"]: (row["latency_ms"], row["time_to_first_token_ms"]) for row in rows(sync.store, "calls")}
     assert told == {"new": (1500, 300), "n2": (1500, 300), "old": (1500, 300)}
 
 
-def test_scores_of_a_later_run_find_their_calls(aws: Aws, sync: Sync) -> None:
-    run(aws, "2026-11-23T20-00-00", integration="i1/", observations_v2=lines("a", "b"))
+def test_scores_of_a_later_run_find_their_calls(bucket: Aws, sync: Sync) -> None:
+    run(bucket, "2026-11-23T20-00-00", integration="i1/", observations_v2=lines("a", "b"))
     sync.run(NOW)
     score = {
         "id": "s",
@@ -143,70 +121,70 @@ def test_scores_of_a_later_run_find_their_calls(aws: Aws, sync: Sync) -> None:
         "name": "revenue_usd",
     }
     body = json.dumps(score | {"value": 2.5, "data_type": "NUMERIC", "string_value": ""}).encode() + b"\n"
-    run(aws, "2026-11-23T22-00-00", integration="i1/", scores=body)
+    run(bucket, "2026-11-23T22-00-00", integration="i1/", scores=body)
     sync.run(NOW)
     assert [row["revenue"] for row in rows(sync.store, "calls") if isinstance(row["revenue"], Decimal)] == [
         Decimal("2.5")
     ]
 
 
-def test_a_manifest_that_comes_late_and_one_that_is_written_anew(aws: Aws, pull: Pull) -> None:
-    run(aws, "2026-11-23T20-00-00", observations_v2=lines("a"))
+def test_a_manifest_that_comes_late_and_one_that_is_written_anew(bucket: Aws, pull: Pull) -> None:
+    run(bucket, "2026-11-23T20-00-00", observations_v2=lines("a"))
     pull.run(NOW)
-    run(aws, "2026-11-22T20-00-00", observations_v2=lines("late"))
-    run(aws, "2026-11-23T20-00-00", observations_v2=lines("a", "more"))
-    run(aws, "2026-11-10T20-00-00", observations_v2=lines("long-ago"))
+    run(bucket, "2026-11-22T20-00-00", observations_v2=lines("late"))
+    run(bucket, "2026-11-23T20-00-00", observations_v2=lines("a", "more"))
+    run(bucket, "2026-11-10T20-00-00", observations_v2=lines("long-ago"))
     pull.run(NOW)
     assert sorted(pull.rows) == ["a", "late", "more"]
     pull.run(NOW, since=datetime(2026, 11, 1))
     assert sorted(pull.rows) == ["a", "late", "long-ago", "more"]
 
 
-def test_killed_between_runs_and_resumed(aws: Aws, pull: Pull) -> None:
+def test_killed_between_runs_and_resumed(bucket: Aws, pull: Pull) -> None:
     for hour in ("20", "21", "22"):
-        run(aws, f"2026-11-23T{hour}-00-00", observations_v2=lines(f"o{hour}"))
+        run(bucket, f"2026-11-23T{hour}-00-00", observations_v2=lines(f"o{hour}"))
     pull.run(NOW, most=2)
     pull.run(NOW)
     assert [batch.what[-5:] for batch in pull.batches] == ["21:00", "22:00"]
     assert sorted(pull.rows) == ["o20", "o21", "o22"]
 
 
-def test_faults_of_the_store(aws: Aws, pull: Pull) -> None:
-    run(aws, "2026-11-23T20-00-00", observations_v2=lines("a"))
+def test_faults_of_the_store(bucket: Aws, pull: Pull) -> None:
+    run(bucket, "2026-11-23T20-00-00", observations_v2=lines("a"))
     failures = iter([BROKEN, "truncated", None])
-    aws.fault = lambda method, path: next(failures, None) if "observations_v2/" in path else None
+    bucket.fault = lambda method, path: next(failures, None) if "observations_v2/" in path else None
     pull.run(NOW)
     assert list(pull.rows) == ["a"]
     for answer, words in ((EXPIRED, "the credentials have expired"), (DENIED, "not allowed")):
-        aws.fault = lambda method, path, answer=answer: answer
+        bucket.fault = lambda method, path, answer=answer: answer
         with pytest.raises(SourceError, match=words) as failed:
             pull.run(NOW)
         assert SECRET not in str(failed.value)
 
 
-def test_files_that_are_gone_or_not_whole(aws: Aws, pull: Pull) -> None:
-    run(aws, "2026-11-23T20-00-00", observations_v2=lines("gone"), scores=b"")
-    aws.client("s3").delete_object(Bucket=BUCKET, Key="exports/proj1/observations_v2/2026-11-23T20-00-00.jsonl.gz")
-    aws.client("s3").delete_object(Bucket=BUCKET, Key="exports/proj1/scores/2026-11-23T20-00-00.jsonl")
-    run(aws, "2026-11-23T21-00-00", observations_v2=lines("there"))
+def test_files_that_are_gone_or_not_whole(bucket: Aws, pull: Pull) -> None:
+    run(bucket, "2026-11-23T20-00-00", observations_v2=lines("gone"), scores=b"")
+    bucket.client("s3").delete_object(Bucket=BUCKET, Key="exports/proj1/observations_v2/2026-11-23T20-00-00.jsonl.gz")
+    bucket.client("s3").delete_object(Bucket=BUCKET, Key="exports/proj1/scores/2026-11-23T20-00-00.jsonl")
+    run(bucket, "2026-11-23T21-00-00", observations_v2=lines("there"))
     pull.run(NOW)
     assert list(pull.rows) == ["there"]
     assert "is not there any more" in pull.batches[0].notes[0]
-    run(aws, "2026-11-23T22-00-00", observations_v2=lines("whole"))
-    aws.put(BUCKET, "exports/proj1/observations_v2/2026-11-23T22-00-00.jsonl.gz", lines("whole", "and", "more"))
+    run(bucket, "2026-11-23T22-00-00", observations_v2=lines("whole"))
+    bucket.put(BUCKET, "exports/proj1/observations_v2/2026-11-23T22-00-00.jsonl.gz", lines("whole", "and", "more"))
     with pytest.raises(SourceError, match="bytes where its manifest says"):
         pull.run(NOW)
 
 
-def test_check_and_plan(aws: Aws, sync: Sync) -> None:
+def test_check_and_plan(bucket: Aws, sync: Sync) -> None:
     (nothing,) = langfuse_bucket.check(sync.settings)
     assert (nothing.level, nothing.message) == ("problem", "no manifest lies there")
-    run(aws, "2026-11-23T20-00-00", traces=b"{}\n", observations=b"{}\n")
+    run(bucket, "2026-11-23T20-00-00", traces=b"{}\n", observations=b"{}\n")
     (older,) = langfuse_bucket.check(sync.settings)
     assert older.level == "problem"
     assert "not observations_v2" in older.message
     body = lines("a")
-    run(aws, "2026-11-23T21-00-00", observations_v2=body)
+    run(bucket, "2026-11-23T21-00-00", observations_v2=body)
     (fine,) = langfuse_bucket.check(sync.settings)
     assert fine.level == "fine"
     planned = list(langfuse_bucket.plan(sync.settings, {}, Window(NOW)))

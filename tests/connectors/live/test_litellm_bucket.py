@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import Any
 import pytest
 
 from connectors import litellm
-from connectors.live import litellm_bucket, objects
+from connectors.live import litellm_bucket
 from connectors.live.litellm_rows import kept, lines, payloads
 from connectors.live.source import Window
 from tests.connectors.extracted import DATA, extracted
-from tests.connectors.live.aws_server import BROKEN, DENIED, EXPIRED, KEY_ID, SECRET, Aws, aws_server
+from tests.connectors.live.aws_server import BROKEN, DENIED, EXPIRED, KEY_ID, SECRET, Aws
 from tests.connectors.live.pulled import Pull
 from tests.connectors.live.stored import Sync, rows, settings_of
 from warehouse.errors import InputError, SourceError
@@ -29,39 +28,13 @@ NOW = datetime(2026, 11, 24, 9)
 BUCKET = "litellm-logs"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Aws]:
-    with aws_server() as aws:
-        yield aws
-
-
 @pytest.fixture
-def aws(server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
-    """An empty bucket, no faults, and pauses that take no time."""
-    s3 = server.client("s3")
-    if BUCKET in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
-        for entry in s3.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
-            s3.delete_object(Bucket=BUCKET, Key=entry["Key"])
-    else:
-        s3.create_bucket(Bucket=BUCKET)
-    server.fault = None
-    server.asked.clear()
-    monkeypatch.setattr(objects.Bucket.__init__, "__defaults__", (None, lambda _seconds: None))
-    return server
-
-
-@pytest.fixture
-def sync(aws: Aws, tmp_path: Path) -> Sync:
+def sync(bucket: Aws, tmp_path: Path) -> Sync:
     keys = {"access_key_id_env": "ID", "secret_access_key_env": "KEY"}
     settings = settings_of(
-        "litellm-bucket", {"ID": KEY_ID, "KEY": SECRET}, bucket=BUCKET, prefix="spend", endpoint_url=aws.url, **keys
+        "litellm-bucket", {"ID": KEY_ID, "KEY": SECRET}, bucket=BUCKET, prefix="spend", endpoint_url=bucket.url, **keys
     )
     return Sync(tmp_path / "store", settings, tmp_path / "fetched")
-
-
-@pytest.fixture
-def pull(sync: Sync) -> Pull:
-    return Pull(sync.settings, sync.folder)
 
 
 def sample() -> list[dict[str, Any]]:
@@ -74,29 +47,29 @@ def key(payload: dict[str, Any], folder: str = "spend") -> str:
     return f"{folder}/{started:%Y-%m-%d}/time-{started:%H-%M-%S-%f}_{payload['id']}.json"
 
 
-def put(aws: Aws, *items: dict[str, Any], folder: str = "spend") -> None:
+def put(bucket: Aws, *items: dict[str, Any], folder: str = "spend") -> None:
     for item in items:
-        aws.put(BUCKET, key(item, folder), json.dumps(item).encode())
+        bucket.put(BUCKET, key(item, folder), json.dumps(item).encode())
 
 
-def test_one_object_per_call(aws: Aws, sync: Sync) -> None:
-    put(aws, *sample())
+def test_one_object_per_call(bucket: Aws, sync: Sync) -> None:
+    put(bucket, *sample())
     sync.run(NOW)
     calls = rows(sync.store, "calls")
     assert len(calls) == 16
     assert sum(row["reported_cost"] for row in calls if isinstance(row["reported_cost"], Decimal)) == COST
     assert {row["feature"] for row in calls} >= {"search", "support_bot"}
-    aws.asked.clear()
+    bucket.asked.clear()
     assert sync.run(NOW) == []
-    assert aws.read("time-") == []
+    assert bucket.read("time-") == []
 
 
-def test_what_was_written_since_the_last_sync(aws: Aws, pull: Pull) -> None:
+def test_what_was_written_since_the_last_sync(bucket: Aws, pull: Pull) -> None:
     items = sample()
-    put(aws, *items[:10])
+    put(bucket, *items[:10])
     pull.run(NOW)
-    put(aws, *items[10:14])
-    aws.put(
+    put(bucket, *items[10:14])
+    bucket.put(
         BUCKET,
         "spend/team-ai/2026-11-23/20-00-00_batch.jsonl",
         "".join(json.dumps(item) + "\n" for item in items[14:]).encode(),
@@ -107,13 +80,13 @@ def test_what_was_written_since_the_last_sync(aws: Aws, pull: Pull) -> None:
     assert pull.batches == []
 
 
-def test_neither_prompts_nor_answers_lie_on_the_disk(aws: Aws, sync: Sync) -> None:
+def test_neither_prompts_nor_answers_lie_on_the_disk(bucket: Aws, sync: Sync) -> None:
     item = sample()[0]
     item["messages"] = [{"role": "user", "content": "a very private question " * 200}]
     item["response"]["choices"][0]["message"] = {"content": "a very private answer"}
     item["metadata"]["requester_metadata"]["note"] = "a very private note " * 50
     item["metadata"]["user_api_key_user_email"] = "person@acme.test"
-    put(aws, item)
+    put(bucket, item)
     sync.run(NOW)
     held = [path for folder in (sync.folder, sync.store) for path in folder.rglob("*") if path.is_file()]
     assert any(path.suffix == ".jsonl" for path in held)
@@ -139,9 +112,9 @@ def test_short_rows_tell_what_whole_rows_tell(path: Path, tmp_path: Path) -> Non
     assert short.stat().st_size < len(gzip.decompress(path.read_bytes())) / 4
 
 
-def test_many_objects_become_few_files(aws: Aws, pull: Pull, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_objects_become_few_files(bucket: Aws, pull: Pull, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(litellm_bucket, "AT_ONCE", 6)
-    put(aws, *sample())
+    put(bucket, *sample())
     pull.run(NOW, most=2)
     assert len(pull.rows) == 12
     pull.run(NOW)  # killed before the second batch was remembered: it is read again, and the third
@@ -149,12 +122,12 @@ def test_many_objects_become_few_files(aws: Aws, pull: Pull, monkeypatch: pytest
     assert len(pull.rows) == 16
 
 
-def test_objects_that_are_cut_or_no_json(aws: Aws, pull: Pull) -> None:
+def test_objects_that_are_cut_or_no_json(bucket: Aws, pull: Pull) -> None:
     items = sample()
-    put(aws, *items[:2])
-    aws.put(BUCKET, key(items[2]), json.dumps(items[2]).encode()[:500])
-    aws.put(BUCKET, key(items[3]), b"")
-    aws.put(BUCKET, "spend/2026-11-23/README.txt", b"not a log")
+    put(bucket, *items[:2])
+    bucket.put(BUCKET, key(items[2]), json.dumps(items[2]).encode()[:500])
+    bucket.put(BUCKET, key(items[3]), b"")
+    bucket.put(BUCKET, "spend/2026-11-23/README.txt", b"not a log")
     pull.run(NOW)
     assert len(pull.rows) == 2
     (note,) = pull.batches[0].notes
@@ -162,35 +135,35 @@ def test_objects_that_are_cut_or_no_json(aws: Aws, pull: Pull) -> None:
     assert items[2]["id"] in note
 
 
-def test_faults_of_the_store(aws: Aws, pull: Pull) -> None:
-    put(aws, *sample()[:3])
+def test_faults_of_the_store(bucket: Aws, pull: Pull) -> None:
+    put(bucket, *sample()[:3])
     failures = iter([BROKEN, "truncated"])
-    aws.fault = lambda method, path: next(failures, None) if "time-" in path else None
+    bucket.fault = lambda method, path: next(failures, None) if "time-" in path else None
     pull.run(NOW)
     assert len(pull.rows) == 3
-    put(aws, sample()[5])
+    put(bucket, sample()[5])
     for answer, words in (
         (EXPIRED, "the credentials have expired"),
         (DENIED, "s3:GetObject on arn:aws:s3:::litellm-logs/spend/"),
     ):
-        aws.fault = lambda method, path, answer=answer: answer if "time-" in path else None
+        bucket.fault = lambda method, path, answer=answer: answer if "time-" in path else None
         with pytest.raises(SourceError, match=words) as failed:
             pull.run(NOW)
         assert SECRET not in str(failed.value)
-    aws.fault = None
+    bucket.fault = None
     pull.run(NOW)
     assert len(pull.rows) == 4
 
 
-def test_days_that_are_over_are_not_listed_again(aws: Aws, pull: Pull) -> None:
+def test_days_that_are_over_are_not_listed_again(bucket: Aws, pull: Pull) -> None:
     old, new = sample()[:2]
-    aws.put(BUCKET, "spend/2026-11-01/time-1.json", json.dumps(old).encode())
-    put(aws, new)
+    bucket.put(BUCKET, "spend/2026-11-01/time-1.json", json.dumps(old).encode())
+    put(bucket, new)
     pull.run(NOW)
-    aws.put(BUCKET, "spend/2026-11-01/time-2.json", json.dumps(sample()[2]).encode())
-    aws.asked.clear()
+    bucket.put(BUCKET, "spend/2026-11-01/time-2.json", json.dumps(sample()[2]).encode())
+    bucket.asked.clear()
     pull.run(NOW)
-    assert not [path for _method, path in aws.asked if "2026-11-01" in path]
+    assert not [path for _method, path in bucket.asked if "2026-11-01" in path]
     assert len(pull.rows) == 2
     pull.run(NOW, since=datetime(2026, 11, 1))
     assert len(pull.rows) == 3
@@ -221,14 +194,14 @@ def test_a_local_folder(tmp_path: Path) -> None:
     assert len(rows(other.store, "calls")) == 5
 
 
-def test_check_plan_and_settings(aws: Aws, sync: Sync, tmp_path: Path) -> None:
+def test_check_plan_and_settings(bucket: Aws, sync: Sync, tmp_path: Path) -> None:
     (nothing,) = litellm_bucket.check(sync.settings)
     assert (nothing.level, nothing.message) == ("problem", "no logs lie there")
-    aws.put(BUCKET, "spend/2026-11-23/a.json", b'{"x": 1}')
+    bucket.put(BUCKET, "spend/2026-11-23/a.json", b'{"x": 1}')
     (other,) = litellm_bucket.check(sync.settings)
     assert "is no log of LiteLLM's calls" in other.message
-    aws.client("s3").delete_object(Bucket=BUCKET, Key="spend/2026-11-23/a.json")
-    put(aws, *sample())
+    bucket.client("s3").delete_object(Bucket=BUCKET, Key="spend/2026-11-23/a.json")
+    put(bucket, *sample())
     (fine,) = litellm_bucket.check(sync.settings)
     assert fine.level == "fine"
     (planned,) = litellm_bucket.plan(sync.settings, {}, Window(NOW))
