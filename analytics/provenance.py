@@ -47,7 +47,7 @@ class Provenance:
     """How a view's figures were obtained, in words and SQL.
 
     sentence: which part is billed, estimated from traces, not known, with the range of what is not known. rules: what was applied, in sentences.
-    statements: (what it is, SQL for DuckDB), the ledger first where the view reads it; the same snapshot answers the same.
+    statements: (what it is, SQL in the language of the engine), the ledger first where the view reads it; the same snapshot answers the same.
     """
 
     view: str

@@ -1,12 +1,17 @@
-"""`percall export` and `percall simulate` with an engine: the same bytes as without one."""
+"""What commands write with an engine: the same bytes as without one."""
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from analytics.provenance import provenance
 from analytics.views import VIEWS
+from tests.engines.same import APRIL
 from tests.operations.command import percall
 from warehouse.reader import Warehouse
 
@@ -38,3 +43,39 @@ def test_costs_in_every_format(form: str, by: str, store: Path, there: Path) -> 
     assert (here.code, elsewhere.code) == (0, 0), here.err + elsewhere.err
     assert len(here.out) > 1000
     assert elsewhere.out == here.out
+
+
+def test_the_weekly_review(store: Path, there: Path) -> None:
+    asked = ("review", "--week", "2026-W18", "--format", "json")
+    here, elsewhere = percall(*asked, store=store), percall(*asked, store=store, config=there)
+    assert (here.code, elsewhere.code) == (0, 0), here.err + elsewhere.err
+    assert len(here.out) > 1000
+    assert elsewhere.out == here.out
+
+
+def test_a_scenario(store: Path, there: Path, tmp_path: Path) -> None:
+    scenario = tmp_path / "scenario.toml"
+    scenario.write_text('name = "Everything can wait"\n[[lever]]\nkind = "batch"\nshare = 1.0\nwith_users = true\n')
+    asked = ("simulate", scenario, "--format", "json")
+    here, elsewhere = percall(*asked, store=store), percall(*asked, store=store, config=there)
+    assert (here.code, elsewhere.code) == (0, 0), here.err + elsewhere.err
+    assert Decimal(here.json["saving"]) > 0
+    assert elsewhere.out == here.out
+
+
+def test_a_report_in_one_file(store: Path, there: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "here.html", tmp_path / "there.html"]
+    for file, config in zip(files, (None, there), strict=True):
+        answer = percall("share", "file", "features", "-o", file, store=store, config=config)
+        assert answer.code == 0, answer.err
+    here, elsewhere = (re.sub(f"{datetime.now(UTC):%Y-%m-%d} [0-9:]+", "now", file.read_text()) for file in files)
+    assert len(here) > 10_000
+    assert elsewhere == here
+
+
+def test_how_a_number_was_obtained(at_home: Warehouse, clickhouse: Warehouse) -> None:
+    """The same sentences; and the statements are those that the engine was asked."""
+    here, elsewhere = (provenance(warehouse, "costs", APRIL) for warehouse in (at_home, clickhouse))
+    assert (elsewhere.sentence, elsewhere.rules, elsewhere.snapshot_id) == (here.sentence, here.rules, here.snapshot_id)
+    assert [what for what, _ in elsewhere.statements] == [what for what, _ in here.statements]
+    assert all("__snapshot_" in statement for _, statement in elsewhere.statements)
