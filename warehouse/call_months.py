@@ -6,6 +6,7 @@ Memory does not grow with the number of calls but by 8 bytes for each new one: t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -76,6 +77,8 @@ class CallMonths:
         self.connection, self.tally = new.connection, new.staging.tally
         self.kept: dict[int, tuple[int, Decimal | None, Decimal | None]] = {}
         """Calls, reported cost and cost that were stored, by load."""
+        self.repeated_days: set[date] = set()
+        """UTC days of calls that are told twice."""
 
     def file(self, reports: list[LoadReport], files: dict[tuple[str, str], FactFile]) -> None:
         """Write the months, tell each report what became of its calls, and note which past days changed.
@@ -93,7 +96,8 @@ class CallMonths:
             self.progress(f"calls {month}", 0.6 + 0.35 * position / len(months))
             expected = _plus(self._stored_sums(month), self.tally.sums_of(month), won.get(month, _NOTHING))
             expected = _plus(expected, taken.get(month, _NOTHING), sign=-1)
-            self._write(month, told_twice, files)
+            changes = self.tally.sums_of(month)[0] + taken.get(month, _NOTHING)[0]
+            self._write(month, told_twice, changes, files)
             written = files.get((CALLS.name, month))
             self._check(month, expected, written, own)
             restate_month(self.filing, CALLS.name, month, written, reports)
@@ -111,21 +115,28 @@ class CallMonths:
         self.connection.execute(
             "CREATE TEMP TABLE repeated_ids AS SELECT id FROM new_ids GROUP BY 1 HAVING count(*) > 1"
         )
+        self.connection.execute("CREATE TEMP TABLE stored_twice (month VARCHAR, place BIGINT, id UBIGINT)")
         for file in self.filing.base_files(CALLS.name):
-            stored = f"SELECT hash(call_id) AS id FROM {self.filing.attach(file)}.{CALLS.name}"
-            self.connection.execute(f"INSERT INTO repeated_ids SELECT id FROM ({stored}) SEMI JOIN new_ids USING (id)")
+            stored = f"SELECT rowid AS place, hash(call_id) AS id FROM {self.filing.attach(file)}.{CALLS.name}"
+            self.connection.execute(
+                f"INSERT INTO stored_twice SELECT '{file.month}', place, id FROM ({stored}) SEMI JOIN new_ids USING (id)"
+            )
+        self.connection.execute("INSERT INTO repeated_ids SELECT id FROM stored_twice")
         self.connection.execute("DROP TABLE new_ids")
         ((found,),) = self.connection.execute("SELECT count(*) FROM repeated_ids").fetchall()
         return bool(found)
 
     def _gather_repeated(self) -> tuple[dict[int, Decimal | None], dict[str, Sums]]:
         """Make `repeated_calls`, one row per call that is told twice. Answers with the costs by load, and the sums by month, before merging."""
-        stored = self.filing.base_relation(CALLS.name)
-        self.connection.execute(
-            f"""CREATE TEMP TABLE repeated_calls AS SELECT {_NAMES} FROM ({stored}) WHERE {_IS_REPEATED}
-                UNION ALL {self.new.select(where=_IS_REPEATED)}"""
-        )
+        self.connection.execute(f"CREATE TEMP TABLE repeated_calls AS {self.new.select(where=_IS_REPEATED)}")
+        for file in self.filing.base_files(CALLS.name):
+            stored = f"{self.filing.attach(file)}.{CALLS.name}"
+            self.connection.execute(
+                f"INSERT INTO repeated_calls SELECT {_NAMES} FROM {stored} WHERE {_is_stored_twice(file.month)}"
+            )
         before = self._repeated_costs(), self._repeated_sums()
+        days = "SELECT DISTINCT CAST(started_at AS DATE) FROM repeated_calls"
+        self.repeated_days.update(day for (day,) in self.connection.execute(days).fetchall())
         merge_calls(self.connection, "repeated_calls")
         return before
 
@@ -145,19 +156,34 @@ class CallMonths:
         ).fetchall()
         return calls, reported, output
 
-    def _write(self, month: str, told_twice: bool, files: dict[tuple[str, str], FactFile]) -> None:
-        stored = f"SELECT {_NAMES} FROM ({self.filing.base_relation(CALLS.name, [month])})"
-        if not told_twice:
-            source = f"{stored} UNION ALL ({self.new.select(month)})"
-        else:
-            source = f"""{stored} WHERE NOT {_IS_REPEATED} UNION ALL ({self.new.select(month, f"NOT {_IS_REPEATED}")})
-                         UNION ALL SELECT {_NAMES} FROM repeated_calls WHERE {_lies_in(month)}"""
+    def _write(self, month: str, told_twice: bool, changes: int, files: dict[tuple[str, str], FactFile]) -> None:
+        """Write a month: stored calls, those told twice left out, the new ones, and each that is told twice once."""
+        new = self.new.select(month, f"NOT {_IS_REPEATED}" if told_twice else "true")
+        repeated = f" UNION ALL SELECT {_NAMES} FROM repeated_calls WHERE {_lies_in(month)}" if told_twice else ""
+        base = self.filing.base_files(CALLS.name, [month])
         # A guess of how many calls a file holds must not make them the side of a join that is kept in memory.
         self.connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         try:
-            self.filing.replace(CALLS, month, source, files, in_order=True)
+            if base and self.filing.may_amend(base[0], changes):
+                written = self.filing.amend_month(
+                    CALLS, base[0], self._days(month), leave=_is_stored_twice(month), join=f"({new}){repeated}"
+                )
+                files.pop((CALLS.name, month), None)
+                if written:
+                    files[(CALLS.name, month)] = written
+                return
+            stored = f"SELECT {_NAMES} FROM ({self.filing.base_relation(CALLS.name, [month])})"
+            stored += f" WHERE NOT {_IS_REPEATED}" if told_twice else ""
+            self.filing.replace(CALLS, month, f"{stored} UNION ALL ({new}){repeated}", files, in_order=True)
         finally:
             self.connection.execute("RESET disabled_optimizers")
+
+    def _days(self, month: str) -> set[date]:
+        """Days, in the reporting time zone, of which calls of a month leave or join, and perhaps their neighbours."""
+        utc = self.tally.days_of(month) | {day for day in self.repeated_days if f"{day:%Y-%m}" == month}
+        if self.filing.configuration.reporting_time_zone == "UTC":
+            return utc
+        return {day + timedelta(days=shift) for day in utc for shift in (-1, 0, 1)}
 
     def _check(self, month: str, expected: Sums, written: FactFile | None, reports: Sequence[LoadReport]) -> None:
         """Sum what lies in the new file, compare, and note what each load has there."""
@@ -177,6 +203,11 @@ class CallMonths:
             raise StoreError(
                 f"calls of {month}: {expected} (calls, reported cost, output tokens) were read but {stored} would be stored; nothing was changed"
             )
+
+
+def _is_stored_twice(month: str) -> str:
+    """SQL: a row of the stored month is told again. Places of rows, not ids: only where they lie is read."""
+    return f"rowid IN (SELECT place FROM stored_twice WHERE month = '{month}')"
 
 
 def _lies_in(month: str) -> str:

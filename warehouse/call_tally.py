@@ -4,7 +4,7 @@ what they were reported to cost, what is to be priced, and which are told twice.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -84,6 +84,13 @@ class CallTally:
         return self.connection.execute(
             f"SELECT DISTINCT provider, model, processing FROM {TALLY} ORDER BY ALL"
         ).fetchall()
+
+    def days_of(self, month: str) -> set[date]:
+        """UTC days of a month that hold good calls."""
+        rows = self.connection.execute(
+            f"SELECT DISTINCT day FROM {TALLY} WHERE strftime(day, '%Y-%m') = '{month}'"
+        ).fetchall()
+        return {day for (day,) in rows}
 
     def months(self) -> list[str]:
         """Months that hold good calls."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Collection, Iterable
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -10,11 +12,14 @@ import duckdb
 from warehouse import callers
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
-from warehouse.rollups import ROLLUPS, categorised, rollup_key
+from warehouse.rollups import ROLLUPS, categorised, local_date, rollup_key
 from warehouse.schema import META_TABLES, TABLES, Table
 from warehouse.store import FactFile, Snapshot, Store, Writer
 
 META = "meta"
+
+AMENDED_AT_MOST = 0.3
+"""Share of a month's rows that an amendment may change, and that may lie empty in its file."""
 
 
 def load_column(table: Table) -> str:
@@ -112,6 +117,51 @@ class Filing:
             path.unlink()
             return None
         return self.writer.adopt(path, table.name, month, rows)
+
+    def amend_month(
+        self, table: Table, base: FactFile, days: Collection[date], *, leave: str, join: str
+    ) -> FactFile | None:
+        """Write one month file of calls as a copy of the base snapshot's, without the rows for which the condition `leave` holds and with those
+        of the SELECT `join`; None when no row is left. `days`, as roll-ups cut them, are those that rows leave or join: only they are summed
+        again. It costs the copy of the file and what changes.
+
+        The room of rows that left is not given back: see `may_amend`.
+        """
+        path = self.store.scratch / f"{table.name}-{base.month}.duckdb"
+        shutil.copyfile(self.store.facts / base.name, path)
+        self.connection.execute(f"ATTACH '{path_text(path)}' AS filed")
+        names = ", ".join(f'"{name}"' for name in table.names)
+        self.connection.execute(f"DELETE FROM filed.{table.name} WHERE {leave}")
+        self.connection.execute(f"INSERT INTO filed.{table.name} SELECT {names} FROM ({join})")
+        ((rows,),) = self.connection.execute(f"SELECT count(*) FROM filed.{table.name}").fetchall()
+        listed = ", ".join(f"DATE '{day}'" for day in sorted(days))
+        zone = self.configuration.reporting_time_zone
+        near = f"started_at >= DATE '{min(days)}' - INTERVAL 1 DAY AND started_at < DATE '{max(days)}' + INTERVAL 2 DAY"
+        changed = f"(SELECT * FROM filed.{table.name} WHERE {near} AND {local_date('started_at', zone)} IN ({listed}))"
+        for name, select in ROLLUPS[table.name].items():
+            self.connection.execute(f"DELETE FROM filed.{name} WHERE date IN ({listed})")
+            self.connection.execute(f"INSERT INTO filed.{name} {select(self.configuration, changed)}")
+        self.connection.execute(f"CREATE OR REPLACE TABLE filed.{callers.NAME} AS {callers.callers('filed.user_days')}")
+        self.connection.execute("CHECKPOINT filed")
+        self.connection.execute("DETACH filed")
+        if not rows:
+            path.unlink()
+            return None
+        return self.writer.adopt(path, table.name, base.month, rows)
+
+    def may_amend(self, base: FactFile, changes: int) -> bool:
+        """Whether a month file is better amended than written anew for so many rows that leave or join: its roll-ups are cut as they are now,
+        the changes are few, and so is the room that amendments before this one left empty."""
+        if (
+            self.base is None
+            or self.base.rollup_key != rollup_key(self.configuration)
+            or changes > AMENDED_AT_MOST * base.rows
+        ):
+            return False
+        ((places,),) = self.connection.execute(
+            f"SELECT max(rowid) + 1 FROM {self.attach(base)}.{base.table}"
+        ).fetchall()
+        return bool(places <= (1 + AMENDED_AT_MOST) * base.rows)
 
     def replace(
         self, table: Table, month: str, source: str, files: dict[tuple[str, str], FactFile], *, in_order: bool = False

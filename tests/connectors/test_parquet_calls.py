@@ -8,15 +8,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.intake import load_paths
+from warehouse import callers
 from warehouse.configuration import Configuration
 from warehouse.load_report import LoadReport
 from warehouse.reader import open_current
+from warehouse.rollups import ROLLUPS
 from warehouse.schema import CALLS
 from warehouse.store import Store
 
@@ -153,6 +157,47 @@ def test_a_corrected_day_takes_the_place_of_the_first_one_only(tmp_path: Path) -
         .execute("SELECT date::VARCHAR, cost_before, cost_after FROM restatements")
     )
     assert changed.fetchall() == [("2026-03-13", Decimal("9"), Decimal("19"))]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Ho_Chi_Minh"])
+def test_sums_of_days_are_those_of_their_calls_after_every_amendment(tmp_path: Path, zone: str) -> None:
+    """Months that lose, gain and exchange a few calls are amended in place: what is summed per day must be what a whole sum would give."""
+    store, configuration = Store(tmp_path / "store"), Configuration(reporting_time_zone=zone)
+    for n in range(0, 40, 10):
+        days = [parquet(tmp_path / f"{d}.parquet", day(d, range(1000 * d, 1000 * d + 300))) for d in range(n, n + 10)]
+        load_paths(store, configuration, days)
+    amendments = {
+        "late": day(5, range(5_400, 5_420)),
+        "longer": [row | {"output_tokens": 20} for row in day(12, range(12_000, 12_250))],
+        "moved": [row | {"output_tokens": 30} for row in day(33, range(12_000, 12_060))],
+        "both": [row | {"output_tokens": 40, "feature": "chat"} for row in day(30, range(30_000, 30_090))]
+        + day(31, range(31_900, 31_930)),
+    }
+    for name, rows in amendments.items():
+        load_paths(store, configuration, [parquet(tmp_path / f"{name}.parquet", rows)])
+        snapshot = store.current()
+        assert snapshot is not None
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            for number, file in enumerate(snapshot.of("calls")):
+                connection.execute(f"ATTACH '{store.facts / file.name}' AS f{number} (READ_ONLY)")
+                assert connection.execute(f"SELECT count(*) FROM f{number}.calls").fetchall() == [(file.rows,)]
+                wanted = {
+                    rollup: select(configuration, f"f{number}.calls") for rollup, select in ROLLUPS["calls"].items()
+                }
+                wanted[callers.NAME] = callers.callers(f"f{number}.user_days")
+                for rollup, select in wanted.items():
+                    there, again = f"SELECT * FROM f{number}.{rollup}", f"SELECT * FROM ({select})"
+                    for differs in (f"{there} EXCEPT ALL {again}", f"{again} EXCEPT ALL {there}"):
+                        assert connection.execute(differs).fetchall() == [], (name, file.month, rollup)
+        assert snapshot.number > 4
+    calls = (
+        open_current(tmp_path / "store", configuration)
+        .connection.cursor()
+        .execute("SELECT count(*), count(DISTINCT call_id), sum(output_tokens) FROM calls")
+    )
+    longer = 190 * 20 + 60 * 30 + 90 * 40
+    assert calls.fetchall() == [(12_050, 12_050, (12_050 - 340) * 10 + longer)]
 
 
 def test_a_file_that_is_damaged_inside_is_refused_and_the_others_are_loaded(tmp_path: Path) -> None:
