@@ -29,6 +29,7 @@ import websockets
 
 from benchmarks.crowd import Outcome, Person, connect, move_slider, open_page
 from benchmarks.measuring import median
+from operations.serve_processes import MEMORY_SETTINGS
 from pages._registry import REGISTRY
 from tests.browser.server import APP, Server, running
 
@@ -96,10 +97,14 @@ def measure_people(
     floor.write_text(FLOOR_APP)
     least_pace = Pace(pace.interval, floor_minutes * 60)
     with ExitStack() as stack:
-        servers = [stack.enter_context(running(floor, store, folder)) for _ in range(processes)]
+        servers = [
+            stack.enter_context(running(floor, store, folder, environment=MEMORY_SETTINGS)) for _ in range(processes)
+        ]
         least = _alone(_visit(servers, people, least_pace, [""]))
     with ExitStack() as stack:
-        servers = [stack.enter_context(running(APP, store, folder)) for _ in range(processes)]
+        servers = [
+            stack.enter_context(running(APP, store, folder, environment=MEMORY_SETTINGS)) for _ in range(processes)
+        ]
         for server in servers:
             _alone(_see_everything(server))
         product = _alone(_visit(servers, people, pace, _addresses()))

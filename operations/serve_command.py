@@ -60,11 +60,13 @@ def serve(
             "--server.address", address, "--server.headless", "true",
         ]  # fmt: skip
 
+    from operations.serve_processes import MEMORY_SETTINGS, serve_processes
+
+    for name, value in MEMORY_SETTINGS.items():
+        os.environ.setdefault(name, value)
     os.chdir(REPOSITORY)
     if processes == 1:
         os.execv(sys.executable, command(1))  # noqa: S606 - our own interpreter, no shell
-    from operations.serve_processes import serve_processes
-
     last = port + processes - 1
     say(
         f"{processes} processes, to port {last}: the proxy before them keeps each visitor on one, see docs/how-to-deploy.md."

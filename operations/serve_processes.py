@@ -23,6 +23,10 @@ from warehouse.errors import PercallError
 Command = Callable[[int], Sequence[str]]
 """The command line of the process of this number, from 1 on."""
 
+MEMORY_SETTINGS = {"MALLOC_ARENA_MAX": "2"}
+"""Environment of every server process. Each run of a page is a thread of its own, and glibc gives threads up to eight heaps per core, each of which
+keeps what it once had: with two in all, 40 people's 6,000 actions took a process to 816 MiB instead of 1,040, at the same speed."""
+
 LOOKS_EVERY_SECONDS = 0.5
 SHORT_LIFE_SECONDS = 20.0
 MOST_SHORT_LIVES = 3
