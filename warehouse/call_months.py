@@ -26,6 +26,9 @@ _IS_REPEATED = "hash(call_id) IN (SELECT id FROM repeated_ids)"
 _SUMS = "count(*), coalesce(sum(reported_cost), 0), coalesce(sum(coalesce(output_tokens, 0)), 0)"
 """What a month is checked by: calls, reported cost, output tokens."""
 
+IDS_AT_ONCE = 16_000_000
+"""So many hashes of ids are kept in memory to find those that occur twice; of more, slices are looked at one after the other."""
+
 Sums = tuple[int, Decimal, int]
 _NOTHING: Sums = (0, Decimal(0), 0)
 
@@ -110,17 +113,24 @@ class CallMonths:
                 report.effective_in = report.effective if lost is None else (report.effective or 0) + lost
 
     def _find_repeated(self) -> bool:
-        """Make `repeated_ids` of the hashes of ids that occur twice, among the new calls or among them and the stored ones."""
+        """Make `repeated_ids` of the hashes of ids that occur twice, among the new calls or among them and the stored ones, and `stored_twice`
+        of the places of the latter."""
         self.connection.execute(f"CREATE TEMP TABLE new_ids AS {self.new.ids()}")
-        self.connection.execute(
-            "CREATE TEMP TABLE repeated_ids AS SELECT id FROM new_ids GROUP BY 1 HAVING count(*) > 1"
-        )
+        self.connection.execute("CREATE TEMP TABLE repeated_ids (id UBIGINT)")
         self.connection.execute("CREATE TEMP TABLE stored_twice (month VARCHAR, place BIGINT, id UBIGINT)")
-        for file in self.filing.base_files(CALLS.name):
-            stored = f"SELECT rowid AS place, hash(call_id) AS id FROM {self.filing.attach(file)}.{CALLS.name}"
+        ((ids,),) = self.connection.execute("SELECT count(*) FROM new_ids").fetchall()
+        slices = 1 + ids // IDS_AT_ONCE
+        for slice_ in range(slices):
+            of_slice = f"id % {slices} = {slice_}"
             self.connection.execute(
-                f"INSERT INTO stored_twice SELECT '{file.month}', place, id FROM ({stored}) SEMI JOIN new_ids USING (id)"
+                f"INSERT INTO repeated_ids SELECT id FROM new_ids WHERE {of_slice} GROUP BY 1 HAVING count(*) > 1"
             )
+            for file in self.filing.base_files(CALLS.name):
+                stored = f"SELECT rowid AS place, hash(call_id) AS id FROM {self.filing.attach(file)}.{CALLS.name}"
+                self.connection.execute(
+                    f"""INSERT INTO stored_twice SELECT '{file.month}', place, id FROM ({stored}) WHERE {of_slice}
+                        AND id IN (SELECT id FROM new_ids WHERE {of_slice})"""
+                )
         self.connection.execute("INSERT INTO repeated_ids SELECT id FROM stored_twice")
         self.connection.execute("DROP TABLE new_ids")
         ((found,),) = self.connection.execute("SELECT count(*) FROM repeated_ids").fetchall()
