@@ -210,6 +210,9 @@ def _inspect_json(file: SourceFile, survey: Survey, head: str, copy: Path) -> So
         file = replace(file, format="json", layout="documents", longest=survey.size)
     clean = survey.is_utf8 and not survey.has_nul and not survey.head.startswith(codecs.BOM_UTF8)
     clean = clean and (file.format == "json" or survey.longest_line <= byte_stream.LONGEST_LINE)
+    if clean and survey.whole and file.layout != "array" and (plain := json_records.plain_objects(head, file.layout)):
+        texts, values = plain
+        return replace(file, texts=texts, head=values[:HEAD_ROWS], columns=tuple(values[0]))
     bad = _bad_records(file) if clean else None
     file = _salvage_json(file, copy) if bad is None else replace(file, rejects=tuple(bad))
     rows = [json_records.parsed(str(row["json"])) for row in _head(file)]

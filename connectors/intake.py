@@ -17,10 +17,10 @@ import duckdb
 from connectors.aws_manifest import select_current
 from connectors.detection import connector_for, detect_kind
 from connectors.extraction import Extraction
+from connectors.file_reading import FileReading, raise_of_the_machine, reason_of, said_kind, shown_name
 from connectors.files import SourceFile, checksum, expand, inspect
-from connectors.row_table import drop_row_tables
 from warehouse.configuration import Configuration
-from warehouse.errors import InputError, StoreError
+from warehouse.errors import InputError
 from warehouse.filing import money_columns
 from warehouse.load_report import LoadReport
 from warehouse.loading import Loading, Progress, UnreadableFilesError
@@ -134,7 +134,8 @@ def _load(
                     raise InputError(file.problem)
                 readable.append((file, checksum(_nameable(file.path))))
             except (InputError, OSError) as error:
-                loading.refuse(_shown(name), file.kind or "unknown", "", _reason(error, name))
+                loading.refuse(shown_name(name), file.kind or "unknown", "", reason_of(error, name))
+        reading = FileReading(loading, configuration)
         skipped = _known(loading, [(file.path, file.delivery, digest) for file, digest in readable], on_overlap)
         for position, (file, digest) in enumerate(readable):
             path = file.path
@@ -145,9 +146,10 @@ def _load(
                     LoadReport(file.kind or "", None, path.name, "unchanged", message=reason, checksum=digest)
                 )
                 continue
-            notes += _stage(loading, file, digest, configuration)
+            notes += reading.stage(file, digest)
+        notes += reading.finish()
         for staged, unread in loading.read_waiting():
-            _raise_of_the_machine(unread.__cause__)
+            raise_of_the_machine(unread.__cause__)
             staged.message = str(unread)
         _refuse_broken_deliveries(files, {staged.file for staged in loading.staging.files if staged.message})
         reports = loading.commit() if loading.has_files else []
@@ -159,9 +161,11 @@ def _load(
 def _refuse_broken_deliveries(files: Sequence[Offered], refused: set[str]) -> None:
     """Raises _BrokenDelivery when a delivery has files that cannot be read beside files that would be loaded."""
     bad = {
-        file.delivery: _shown(file.path.name) for file in files if file.delivery and _shown(file.path.name) in refused
+        file.delivery: shown_name(file.path.name)
+        for file in files
+        if file.delivery and shown_name(file.path.name) in refused
     }
-    whole = {file.delivery for file in files if _shown(file.path.name) not in refused and file.problem is None}
+    whole = {file.delivery for file in files if shown_name(file.path.name) not in refused and file.problem is None}
     broken = {delivery: name for delivery, name in bad.items() if delivery in whole}
     if broken:
         raise _BrokenDelivery(broken)
@@ -198,7 +202,7 @@ def _find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LoadReport]]:
         try:
             found.update(dict.fromkeys(expand([argument])))
         except (InputError, OSError) as error:
-            missing.append(LoadReport("", None, str(argument), "refused", message=_reason(error, str(argument))))
+            missing.append(LoadReport("", None, str(argument), "refused", message=reason_of(error, str(argument))))
     if not found:
         raise InputError("; ".join(report.message or "" for report in missing) or "no files were named")
     return list(found), missing
@@ -206,76 +210,9 @@ def _find(paths: Iterable[str | Path]) -> tuple[list[Path], list[LoadReport]]:
 
 def _nameable(path: Path) -> Path:
     """The path, which DuckDB reads by its name in UTF-8. Raises InputError for another name."""
-    if _shown(str(path)) != str(path):
-        raise InputError("the name of the file or of its folder is not UTF-8; rename it", file=_shown(path.name))
+    if shown_name(str(path)) != str(path):
+        raise InputError("the name of the file or of its folder is not UTF-8; rename it", file=shown_name(path.name))
     return path
-
-
-def _shown(name: str) -> str:
-    """A file name as text that can be kept: bytes that are not UTF-8 as escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _reason(error: InputError | OSError, name: str) -> str:
-    if isinstance(error, InputError):
-        return str(error)
-    return f"{_shown(name)}: cannot be read: {error.strerror}; look at its permissions, or fetch it again"
-
-
-def _stage(loading: Loading, offered: Offered, digest: str, configuration: Configuration) -> list[str]:
-    """Read one file, or refuse it. Returns what the person who loads should read about it."""
-    path, kind = offered.path, offered.kind
-    try:
-        file = inspect(path, loading.store.scratch)
-        found = _said(kind, file) if kind else detect_kind(file)
-    except (InputError, OSError) as error:
-        loading.refuse(path.name, kind or "unknown", digest, _reason(error, path.name))
-        return []
-    warnings: dict[str, None] = {}
-    try:
-        for extraction in connector_for(found).extract(loading.connection, file, configuration):
-            loading.add(_delivered(extraction, offered))
-            warnings.update(dict.fromkeys(f"{path.name}: {warning}" for warning in extraction.warnings))
-    except InputError as error:
-        _raise_of_the_machine(error.__cause__)
-        loading.refuse(path.name, found, digest, str(error))
-    except (duckdb.Error, ValueError, OSError, RecursionError) as error:
-        _raise_of_the_machine(error)
-        loading.refuse(
-            path.name, found, digest, f"{path.name}: cannot be read as {found}: {str(error).splitlines()[0]}"
-        )
-    finally:
-        drop_row_tables(loading.connection)
-    return list(warnings)
-
-
-_MACHINE = ("No space left", "Disk quota exceeded", "File too large", "Out of Memory", "Too many open files")
-
-
-def _raise_of_the_machine(error: BaseException | None) -> None:
-    """Raises StoreError when it is not the file that is at fault but the machine: the file must not be refused for it."""
-    found = next((words for words in _MACHINE if words in str(error)), None) if error else None
-    if found:
-        raise StoreError(
-            f"this machine ran short ({found.lower()}); nothing was stored. Give it room, then load again"
-        ) from error
-
-
-def _said(kind: str, file: SourceFile) -> str:
-    """The kind that a person named. Raises InputError when the file is plainly of another one."""
-    if connector_for(kind).detect(file):
-        return kind
-    try:
-        other = detect_kind(file)
-    except InputError:
-        return kind
-    raise InputError(f"this is a file of kind {other}, not {kind}; load it without naming a kind", file=file.name)
-
-
-def _delivered(extraction: Extraction, offered: Offered) -> Extraction:
-    if offered.delivery is None or extraction.delivery is not None:
-        return extraction
-    return replace(extraction, delivery=offered.delivery, delivered_at=offered.delivered_at)
 
 
 @dataclass(frozen=True)
@@ -305,7 +242,7 @@ def _preview(path: Path, scratch: Path, configuration: Configuration, kind: str 
     found = kind
     try:
         file = inspect(path, scratch)
-        found = _said(kind, file) if kind else detect_kind(file)
+        found = said_kind(kind, file) if kind else detect_kind(file)
         return _read(file, found, configuration)
     except (InputError, duckdb.Error) as error:
         columns, head = (file.columns, file.head) if file else ((), ())
@@ -331,7 +268,9 @@ def _read(file: SourceFile, kind: str, configuration: Configuration) -> FilePrev
     warnings: list[str] = []
     for extraction in connector_for(kind).extract(connection, file, configuration):
         table = TABLES[extraction.table]
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE previewed AS SELECT * FROM ({_query(connection, extraction)})")
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE previewed AS SELECT * FROM ({_query(connection, extraction)})"
+        )
         present = {row[0] for row in connection.execute("DESCRIBE previewed").fetchall()}
         for column in table.columns:
             if column.name not in present:

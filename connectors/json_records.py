@@ -54,6 +54,21 @@ def parsed(text: str) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
+def plain_objects(text: str, layout: str) -> tuple[tuple[str, ...], tuple[dict[str, object], ...]] | None:
+    """The objects of a text, as they are written and parsed, when it holds nothing else: one per line, or a single one. None otherwise.
+
+    What Python reads as JSON DuckDB reads as well, but for halves of surrogate pairs.
+    """
+    texts = tuple(line for line in text.split("\n") if line.strip(" \t\r")) if layout == "lines" else (text,)
+    values = [parsed(line) for line in texts]
+    objects = tuple(value for value in values if value is not None)
+    if not objects or len(objects) != len(values):
+        return None
+    if "\\ud" in text.lower() and not all(_encodes(json.dumps(value, ensure_ascii=False)) for value in objects):
+        return None
+    return texts, objects
+
+
 def records_by_line(lines: Iterable[Line]) -> Iterator[tuple[int, str, str | None]]:
     """(row, text, fault) of every line that is not blank."""
     row = 0

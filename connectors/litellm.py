@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 KIND = "litellm"
 
+EACH_ROW_ALONE = True
+"""No row's meaning depends on another row: small files can be read together (`connectors.small_files`)."""
+
 OPERATIONS: dict[str, str] = {
     "completion": "chat",
     "text_completion": "text_completion",

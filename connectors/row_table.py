@@ -31,7 +31,6 @@ class RowTable:
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, file: SourceFile, names: Sequence[str]) -> None:
-        self.name = f"{_NAME}{uuid4().hex}"
         # Names of their own: keys of JSON may differ in case alone, which SQL cannot tell apart.
         self.columns = {name: f"value_{at}" for at, name in enumerate(names, start=1)}
         values = _columns(names) if file.format == "csv" else _picks(names)
@@ -42,8 +41,15 @@ class RowTable:
         numbered = file.numbered or (file.format != "csv" and bool(file.rejects))
         listed = ", ".join(["_row"] * numbered + [items] * bool(items)) or "NULL AS nothing"
         rows = csv_rows(file) if file.format == "csv" else _picked(file, names, numbered)
-        connection.execute(f"CREATE TEMP TABLE {self.name} AS SELECT {listed} FROM {rows}")
-        self.source = self.name if numbered else f"(SELECT rowid + 1 AS _row, * FROM {self.name})"
+        name = keep_rows(connection, f"SELECT {listed} FROM {rows}")
+        self.source = name if numbered else f"(SELECT rowid + 1 AS _row, * FROM {name})"
+
+
+def keep_rows(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    """Name of a temporary table with what the query gives, until `drop_row_tables`."""
+    name = f"{_NAME}{uuid4().hex}"
+    connection.execute(f"CREATE TEMP TABLE {name} AS {query}")
+    return name
 
 
 def drop_row_tables(connection: duckdb.DuckDBPyConnection) -> None:

@@ -28,7 +28,8 @@ class SourceFile:
     SHA-256 of the bytes on disk.
 
     How to read it: `compression` (gzip, zstd or ""), `dialect` (CSV), `numbered` (a copy whose first column is the row number in the
-    original), `layout` (JSON: lines, array or documents) and `longest` (longest row in bytes).
+    original), `layout` (JSON: lines, array or documents) and `longest` (longest row in bytes). `texts` are the objects of a small JSON file
+    (lines, or one object) whose every object is good.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class SourceFile:
     numbered: bool = False
     layout: str = "lines"
     longest: int = 0
+    texts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
