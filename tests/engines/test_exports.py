@@ -11,7 +11,7 @@ import pytest
 
 from analytics.provenance import provenance
 from analytics.views import VIEWS
-from tests.engines.same import APRIL
+from tests.engines.same import APRIL, MAY_BE_EMPTY
 from tests.operations.command import percall
 from warehouse.reader import Warehouse
 
@@ -33,20 +33,13 @@ def test_every_view_is_the_same_file(view: str, store: Path, there: Path) -> Non
     here, elsewhere = percall(*asked, store=store), percall(*asked, store=store, config=there)
     assert (here.code, elsewhere.code) == (0, 0), here.err + elsewhere.err
     assert elsewhere.out == here.out
+    assert here.json or view in MAY_BE_EMPTY
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 @pytest.mark.parametrize("by", ["", "feature,model"])
 def test_costs_in_every_format(form: str, by: str, store: Path, there: Path) -> None:
     asked = ("export", "costs", "--by", by, "--format", form)
-    here, elsewhere = percall(*asked, store=store), percall(*asked, store=store, config=there)
-    assert (here.code, elsewhere.code) == (0, 0), here.err + elsewhere.err
-    assert len(here.out) > 1000
-    assert elsewhere.out == here.out
-
-
-def test_the_weekly_review(store: Path, there: Path) -> None:
-    asked = ("review", "--week", "2026-W18", "--format", "json")
     here, elsewhere = percall(*asked, store=store), percall(*asked, store=store, config=there)
     assert (here.code, elsewhere.code) == (0, 0), here.err + elsewhere.err
     assert len(here.out) > 1000

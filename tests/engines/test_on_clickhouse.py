@@ -8,7 +8,7 @@ import pytest
 
 from analytics.filters import Filters
 from analytics.views import VIEWS
-from tests.engines.same import APRIL, CHECKS, MAY_BE_EMPTY, Check
+from tests.engines.same import CHECKS, Check
 from tests.engines.small import differences
 from warehouse.reader import Warehouse
 
@@ -19,12 +19,8 @@ WEEKS = Filters(
 
 @pytest.mark.parametrize("view", list(VIEWS))
 def test_a_view(at_home: Warehouse, clickhouse: Warehouse, view: str) -> None:
-    rows = 0
-    for filters in (APRIL, WEEKS):
-        expected = VIEWS[view].answer(at_home, filters)
-        rows += len(expected)
-        assert differences(expected, VIEWS[view].answer(clickhouse, filters)) == []
-    assert rows or view in MAY_BE_EMPTY
+    """Of some providers by week, as billed; what everything says by day is compared to the byte in `test_exports`."""
+    assert differences(VIEWS[view].answer(at_home, WEEKS), VIEWS[view].answer(clickhouse, WEEKS)) == []
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
