@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
 import streamlit as st
@@ -42,9 +42,9 @@ def earlier(week: Week, today: date) -> None:
         _one(action, today)
 
 
-def section_notes(week: Week, section: str, page: str) -> None:
-    """The remarks on a section, the button that adds one or an action, and the way to the section's page."""
-    for note in notes_of(warehouse().state, week):
+def section_notes(week: Week, section: str, page: str, notes: Sequence[Note]) -> None:
+    """The remarks on a section (of all `notes` of the week), the button that adds one or an action, and the way to the section's page."""
+    for note in notes:
         if note.section == section:
             _note(note)
     with st.container(horizontal=True, vertical_alignment="center", key=f"{TOOLS}{section}"):

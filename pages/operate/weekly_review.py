@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 import streamlit as st
@@ -10,7 +11,7 @@ from analytics.filters import Filters
 from analytics.snapshot_report_views import report
 from analytics.weekly_review import STEPS, assembled, section
 from analytics.weekly_review_model import MARK_SIGNS, Review, Section
-from analytics.weekly_review_notes import actions
+from analytics.weekly_review_notes import Action, Note, actions, notes_of
 from analytics.weekly_review_paper import html, pdf
 from analytics.weekly_review_text import markdown
 from analytics.weekly_review_week import Week, WeekDays, days_of, default_week, read_week, weeks_with_data
@@ -52,7 +53,9 @@ def told(key: str, week: Week, today: date) -> Section:
     return answer(section, key, week, today, revision)
 
 
-def draw_section(told_section: Section, number: int, week: Week, days: WeekDays, today: date) -> None:
+def draw_section(
+    told_section: Section, number: int, week: Week, days: WeekDays, today: date, notes: Sequence[Note]
+) -> None:
     """One section with what people wrote about it."""
     heading(told_section, number)
     if told_section.key == "actions":
@@ -61,7 +64,7 @@ def draw_section(told_section: Section, number: int, week: Week, days: WeekDays,
         decided(week, today)
     else:
         content(told_section, days)
-        section_notes(week, told_section.key, told_section.page)
+        section_notes(week, told_section.key, told_section.page, notes)
 
 
 def files(review: Review) -> None:
@@ -80,11 +83,10 @@ def files(review: Review) -> None:
         )  # fmt: skip
 
 
-def in_hand(told_section: Section, week: Week) -> Section:
+def in_hand(told_section: Section, week: Week, known: Sequence[Action]) -> Section:
     """The section as the review has it: in hand where an open action is about it."""
     standing = sum(
-        action.about == told_section.key and action.status == "open" and action.week <= week.name
-        for action in actions(warehouse().state)
+        action.about == told_section.key and action.status == "open" and action.week <= week.name for action in known
     )
     return told_section.with_actions(standing)
 
@@ -104,12 +106,14 @@ def page() -> None:
         st.warning(draw.plain(sentence), icon=":material/event_busy:")
     overview = st.container()
     sections = []
+    # Read once: each of the twelve sections asks for them.
+    known, notes = actions(warehouse().state), notes_of(warehouse().state, week)
     for number, step in enumerate(STEPS, start=1):
         with st.container(key=f"review_{step.key}"):
             with draw.guard():
                 found = told(step.key, week, today)
                 sections.append(found)
-                draw_section(in_hand(found, week), number, week, days, today)
+                draw_section(in_hand(found, week, known), number, week, days, today, notes)
             st.space("small")
     review = assembled(warehouse(), week, tuple(sections))
     with top:
