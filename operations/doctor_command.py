@@ -43,6 +43,7 @@ def doctor(
     from connectors.live.sync_records import SyncRecords
     from operations import doctor as looking
     from operations.cli import Context
+    from operations.doctor_engine import engine_findings
     from operations.sync_command import choose
     from warehouse.errors import InputError
     from warehouse.store import Store
@@ -59,6 +60,7 @@ def doctor(
     found = [
         *looking.configuration_findings(settings.configuration, broken, len(chosen)),
         *looking.store_findings(store),
+        *engine_findings(store, settings.configuration),
         *(one for source in chosen for one in looking.source_findings(source, SyncRecords(store.path))),
     ]
     if not sources:

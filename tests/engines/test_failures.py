@@ -172,3 +172,27 @@ def test_a_month_that_is_replaced(tmp_path: Path, on_clickhouse: Configuration) 
     told = load("2026-05", "4.25")
     assert f"{1 + len(ROLLUPS['calls'])} unchanged" in told
     assert [row["cost"].rstrip("0") for row in json.loads(told[told.index("[") :])] == ["1.5", "4.25"]
+
+
+def test_the_doctor_looks_at_the_engine(tmp_path: Path) -> None:
+    """Before anything is published, when it is behind, when it is level, and when it does not answer."""
+    store, configured = two_months(tmp_path / "store"), tmp_path / "percall.toml"
+    configured.write_text(f'engine = "local[1]?location={tmp_path / "published"}"\n')
+
+    def told() -> list[tuple[str, str]]:
+        answer = percall("doctor", "--format", "json", store=store, config=configured)
+        return [(one["level"], one["message"]) for one in answer.json if one["section"] == "engine"]
+
+    assert told() == [("warning", "nothing is published there yet, and the store answers itself")]
+    for message in (
+        "answers with snapshot-000001",
+        "it has snapshot-000001, the store snapshot-000002: pages are behind",
+    ):
+        if message.startswith("answers"):
+            percall("engine", "publish", store=store, config=configured)
+        else:
+            two_months(store, may="4")
+        assert [said for _, said in told()] == [message]
+    configured.write_text('engine = "clickhouse://127.0.0.1:9"\n')
+    ((level, message),) = told()
+    assert (level, "does not answer" in message) == ("problem", True)
