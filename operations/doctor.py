@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from analytics.alert_settings import read_alert_settings
+from analytics.allocation_rules import read_allocation_rules
+from analytics.budgets import read_budgets
 from analytics.frames import rows_of
 from analytics.freshness import freshness, lag_days, late_sources
 from connectors.live.registry import live_source
@@ -18,6 +21,7 @@ from connectors.live.source import Finding, SourceSettings
 from connectors.live.sync_records import FAILED, FINE, INCOMPLETE, INTERRUPTED, STOPPED, SyncRecords
 from warehouse.configuration import Configuration
 from warehouse.errors import PercallError
+from warehouse.people import read_people
 from warehouse.reader import Warehouse, open_current
 from warehouse.store import Store
 
@@ -45,14 +49,28 @@ class Found:
 def configuration_findings(
     configuration: Configuration, broken: Sequence[Misconfigured], usable: int
 ) -> Iterator[Found]:
-    """Whether percall.toml is there and its sources can be used."""
+    """Whether percall.toml is there, and its sources, rules, budgets, alerts and people can be used."""
     place = str(configuration.path) if configuration.path else "percall.toml"
     if configuration.path is None:
         yield _found("configuration", "fine", place, "there is none: every setting has its default")
-    elif not broken:
+        return
+    wrong = [(section.name, section.message) for section in broken]
+    for name, read in (
+        ("allocation", lambda: read_allocation_rules(configuration.allocation)),
+        ("budget", lambda: read_budgets(configuration.budgets)),
+        ("alerts", lambda: read_alert_settings(configuration.alerts)),
+        ("people", lambda: read_people(configuration.people)),
+    ):
+        try:
+            read()
+        except PercallError as error:
+            wrong.append((name, str(error)))
+    if configuration.price_overrides is not None and not configuration.price_overrides.is_file():
+        wrong.append(("price_overrides", f"{configuration.price_overrides}: this price file does not exist"))
+    if not wrong:
         yield _found("configuration", "fine", place, f"{usable} live sources" if usable != 1 else "1 live source")
-    for section in broken:
-        yield _found("configuration", "problem", section.name, section.message, "correct the section in percall.toml")
+    for name, message in wrong:
+        yield _found("configuration", "problem", name, message, "correct it in percall.toml")
 
 
 def store_findings(store: Store) -> Iterator[Found]:

@@ -5,6 +5,7 @@ Nothing here is secret: credentials come from the environment or from Streamlit'
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -90,7 +91,10 @@ _Form = tuple[Callable[[object], bool], str]
 _TEXT: _Form = (lambda value: isinstance(value, str), '"..."')
 _FORMS: dict[str, _Form] = {
     "reporting_time_zone": (_TEXT[0], '"Asia/Ho_Chi_Minh"'),
-    "reporting_currency": (_TEXT[0], '"USD"'),
+    "reporting_currency": (
+        lambda value: isinstance(value, str) and re.fullmatch("[A-Z]{3}", value) is not None,
+        '"USD", an ISO 4217 code',
+    ),
     "tag_keys": (
         lambda value: isinstance(value, dict) and all(_are_texts(keys) for keys in value.values()),
         '{ feature = ["feature", "use_case"] }',
@@ -112,6 +116,9 @@ _FORMS: dict[str, _Form] = {
 
 _SECTIONS = ("virtual_tags", "allocation", "sources", "budgets", "alerts", "people", "engine", "path")
 """Fields of the configuration that are no settings of [percall]."""
+
+_TOP = ("alerts", "allocation", "budget", "engine", "people", "percall", "source", "virtual_tag")
+"""Sections of the file."""
 
 
 def _sections(raw: Mapping[str, Any], name: str, path: Path) -> list[dict[str, Any]]:
@@ -149,7 +156,8 @@ def _require_forms(settings: Mapping[str, Any], path: Path) -> None:
 def read_configuration(path: Path | None = None) -> Configuration:
     """Read `percall.toml` (default: in the working folder, all defaults when absent).
 
-    Raises InputError for a file that is not TOML, an unknown key, a value of another type, an unknown time zone, or a rule that cannot be used.
+    Raises InputError for a file that is not TOML, an unknown section or key, a value of another type, an unknown time zone, or a rule that
+    cannot be used.
     """
     explicit = path is not None
     path = path or Path("percall.toml")
@@ -161,6 +169,9 @@ def read_configuration(path: Path | None = None) -> Configuration:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"not valid TOML: {error}", file=str(path)) from error
+    strange = sorted(set(raw) - set(_TOP))
+    if strange:
+        raise InputError(f"unknown section {strange[0]!r}; known are {', '.join(_TOP)}", file=str(path))
     settings = raw.get("percall", {})
     if not isinstance(settings, dict):
         raise InputError("the settings belong below a line [percall]", file=str(path))

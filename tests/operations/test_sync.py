@@ -214,6 +214,18 @@ def test_the_record_of_a_run_and_the_audit_log(aws: Aws, tmp_path: Path, monkeyp
     assert {"state: fine", "rows: 1", "rejected: 1", "batches: 1"} <= set(entry["detail"].split(", "))
 
 
+def test_doctor_reads_every_section_of_the_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "percall.toml"
+    config.write_text(
+        '[percall]\nprice_overrides = "gone.csv"\n[people]\nadmin = "ann"\n[alerts]\nminimum = "much"\n'
+        '[[budget]]\nname = "a"\namount = "lots"\n[[allocation]]\nname = "x"\nselect = { category = "(" }\ndriver = "calls"\n'
+    )
+    answer = percall("doctor", "--format", "json", store=tmp_path / "store", config=config)
+    problems = {one["subject"] for one in answer.json if one["section"] == "configuration"}
+    assert problems == {"price_overrides", "people", "alerts", "budget", "allocation"}
+    assert answer.code == 1
+
+
 def test_doctor_tells_problems_with_exit_code_1(aws: Aws, tmp_path: Path) -> None:
     deliver(aws, "2026-01", {"cur-1.csv.gz": lines("2026-01", "1.00")})
     store = tmp_path / "store"
