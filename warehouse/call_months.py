@@ -65,7 +65,14 @@ class NewCalls:
         rows = " UNION ALL ".join(select for _place, select in sorted(found))
         if not rows:
             return f"SELECT {_NAMES} FROM ({self.filing.base_relation(CALLS.name, [])})"
-        costs = priced(self.connection, f"({rows})", "all_prices", self.filing.configuration, to_price=tally.to_price())
+        costs = priced(
+            self.connection,
+            f"({rows})",
+            "all_prices",
+            self.filing.configuration,
+            to_price=tally.to_price(),
+            most_tokens=tally.most_tokens(),
+        )
         names = ", ".join("l.load_id" if name == "load_id" else f'c."{name}"' for name in CALLS.names)
         order = "" if all(one_day for _part, _whole, one_day in parts) else " ORDER BY started_at"
         return f"""SELECT {names} FROM ({costs}) AS c JOIN {CALL_LOADS} AS l

@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from warehouse.call_pieces import CallPiece, FiledCalls
+from warehouse.schema import TOKEN_CLASSES
 
 TALLY = "call_tally"
 """Table of the staging database: one row per part, day, source and thing to price."""
@@ -39,7 +40,7 @@ class CallTally:
         self.connection = connection
         connection.execute(
             f"""CREATE OR REPLACE TABLE {TALLY} (part INTEGER, source VARCHAR, day DATE, provider VARCHAR, model VARCHAR, processing VARCHAR,
-                    calls BIGINT, reported DECIMAL(38,10), output HUGEINT, first_at TIMESTAMP, last_at TIMESTAMP)"""
+                    calls BIGINT, reported DECIMAL(38,10), output HUGEINT, most_tokens BIGINT, first_at TIMESTAMP, last_at TIMESTAMP)"""
         )
 
     def add(self, piece: CallPiece) -> None:
@@ -84,6 +85,11 @@ class CallTally:
         return self.connection.execute(
             f"SELECT DISTINCT provider, model, processing FROM {TALLY} ORDER BY ALL"
         ).fetchall()
+
+    def most_tokens(self) -> int:
+        """The largest count of any token class that a call has."""
+        ((most,),) = self.connection.execute(f"SELECT coalesce(max(most_tokens), 0) FROM {TALLY}").fetchall()
+        return int(most)
 
     def days_of(self, month: str) -> set[date]:
         """UTC days of a month that hold good calls."""
@@ -135,5 +141,6 @@ def _tally(select: str, more: str = "") -> str:
     return f"""
         SELECT _part AS part, source, CAST(started_at AS DATE) AS day, provider, coalesce(model_raw, model) AS model,
             coalesce(processing, 'standard') AS processing, count(*) AS calls, sum(reported_cost) AS reported,
-            sum(coalesce(output_tokens, 0)) AS output, min(started_at) AS first_at, max(started_at) AS last_at{also}
+            sum(coalesce(output_tokens, 0)) AS output, max(greatest({", ".join(TOKEN_CLASSES)})) AS most_tokens,
+            min(started_at) AS first_at, max(started_at) AS last_at{also}
         FROM ({select}) GROUP BY ALL"""

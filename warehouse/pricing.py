@@ -68,13 +68,14 @@ def priced(
     configuration: Configuration,
     book: str | None = None,
     to_price: Sequence[tuple[str | None, str | None, str]] | None = None,
+    most_tokens: int | None = None,
 ) -> str:
     """A SELECT of the rows of a relation (columns of `calls`, and any others) with provider, model, priced_cost, cost, cost_basis and
     price_id set. It reads two temporary tables that hold until the next call.
 
     `prices_table` has the columns of `prices`, all books in one. Without `book` the books are asked in `BOOK_ORDER`;
-    with one, only that. `to_price` are the distinct (provider, model_raw or else model, processing or else standard) of the rows, where they
-    are known already.
+    with one, only that. What is known of the rows already need not be looked for: `to_price` are the distinct (provider, model_raw or else
+    model, processing or else standard), `most_tokens` the largest count of any token class.
 
     priced_cost is NULL (not known) when no book has the model, the processing (a batch price is never made up from
     the standard one) or a token class that the call used; when the source reported no usage, or no output for an
@@ -86,10 +87,16 @@ def priced(
     where the usage is known to be none."""
     keys, combinations = _keys_of(to_price if to_price is not None else _to_price(connection, rows))
     rates = resolve(_price_rows(connection, prices_table, keys, _books(book)), keys, _books(book))
-    for name, content in ((_KEYS, combinations), (_RATES, rates)):
+    narrow = most_tokens is not None and _fit_in_a_word(rates, most_tokens)
+    cast = ", ".join(f"CAST(unit_{kind} AS {CALL_MONEY}) AS unit_{kind}" for kind in PRICE_CLASSES)
+    for name, content, columns in (
+        (_KEYS, combinations, "*"),
+        (_RATES, rates, f"* REPLACE ({cast})" if narrow else "*"),
+    ):
         connection.register("_percall_arrow", content)
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM _percall_arrow")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {columns} FROM _percall_arrow")
         connection.unregister("_percall_arrow")
+    tokens = "DECIMAL(18,0)" if narrow else "DECIMAL(12,0)"
     reported_first = configuration.prefer_reported_cost
     known = "coalesce(_usable, _priced)" if reported_first else "coalesce(_priced, _usable)"
     first, second = ("_usable", "reported"), ("_priced", "priced")
@@ -104,7 +111,7 @@ def priced(
         FROM (
             SELECT c.*, k.new_provider AS _provider, k.new_model AS _model, coalesce(c.cache_hit, false) AS _hit,
                    CASE WHEN c.cache_hit THEN NULL ELSE r.price_id END AS _price_id,
-                   CAST(CASE WHEN c.cache_hit THEN 0 ELSE {_priced_sql()} END AS {CALL_MONEY}) AS _priced,
+                   CAST(CASE WHEN c.cache_hit THEN 0 ELSE {_priced_sql(tokens)} END AS {CALL_MONEY}) AS _priced,
                    CASE WHEN c.reported_cost = 0 AND NOT ({_nothing_used_sql()}) THEN NULL
                         ELSE c.reported_cost END AS _usable
             FROM {rows} AS c
@@ -217,12 +224,24 @@ def _nothing_used_sql() -> str:
     return f"({total}) = 0 AND (c.uncached_input_tokens IS NOT NULL OR coalesce(c.status = 'failure', false))"
 
 
-def _priced_sql() -> str:
-    """Exact cost of a call `c` at its rate `r`. NULL in any term (a price or a token count that is not known) makes
-    the whole NULL."""
+def _fit_in_a_word(rates: pa.Table, most_tokens: int) -> bool:
+    """Whether every price of a token is a multiple of 10^-10, and no call can cost 10^8: products of such numbers are exact in 64 bits, which
+    takes a third of the time that 128 bits take (0.2 against 0.65 µs per call)."""
+    if most_tokens >= 10**12:
+        return False  # no count of one call: its cost is not known, whatever the arithmetic
+    for rate in rates.to_pylist():
+        units = [rate[f"unit_{kind}"] or Decimal(0) for kind in PRICE_CLASSES]
+        if any(unit != round(unit, 10) for unit in units) or sum(units) * max(most_tokens, 1) >= 10**8:
+            return False
+    return True
+
+
+def _priced_sql(tokens: str) -> str:
+    """Exact cost of a call `c` at its rate `r`, token counts taken as this type. NULL in any term (a price or a token count that is not known)
+    makes the whole NULL."""
     terms = [
         f"CASE WHEN coalesce(c.{column}, 0) = 0 THEN 0 WHEN c.{column} < 0 THEN NULL"
-        f" ELSE TRY_CAST(c.{column} AS DECIMAL(12,0)) * r.unit_{kind} END"
+        f" ELSE TRY_CAST(c.{column} AS {tokens}) * r.unit_{kind} END"
         for column, kind in CLASS_OF_COLUMN.items()
     ]
     operations = ", ".join(f"'{operation}'" for operation in NO_OUTPUT_OPERATIONS)

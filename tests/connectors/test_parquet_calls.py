@@ -106,7 +106,7 @@ def rejected(store: Path) -> list[tuple[Any, ...]]:
     return rows.fetchall()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(files=st.lists(st.lists(st.one_of(NEVER_MISSING, ROW), min_size=1, max_size=8), min_size=1, max_size=3))
 def test_parquet_and_json_lines_of_the_same_rows_are_the_same_calls(
     tmp_path_factory: Any, files: list[list[dict[str, Any]]]

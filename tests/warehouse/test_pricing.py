@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from warehouse.configuration import Configuration
 from warehouse.price_books import ARTICLE, read_price_file, shipped_prices
 from warehouse.pricing import price_staged_calls, unit_prices
+from warehouse.pricing import priced as select
 from warehouse.rates import CLASS_OF_COLUMN, GENAI_PRICES
 from warehouse.schema import CALLS, PRICES
 
@@ -504,3 +505,34 @@ def test_equal_to_what_a_gateway_computed_for_the_same_usage(warehouse: duckdb.D
         else:  # a retired model that the gateway's map no longer knows: it wrote 0, we know the price
             assert (answer["model"], answer["cost_basis"]) == ("gemini-1.5-flash", "priced")
             assert answer["cost"] > 0  # type: ignore[operator]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    counts=st.lists(st.tuples(*[st.sampled_from([None, 0, 1, 999, 10**6, 10**9, 10**12])] * 3), min_size=1, max_size=6),
+    amounts=st.tuples(*[st.sampled_from(["0", "0.0375", "15", "0.01875", "600.1234", "0.0000000001"])] * 3),
+)
+def test_arithmetic_of_any_width_gives_the_same_costs(
+    own_prices: duckdb.DuckDBPyConnection, counts: list[tuple[int | None, ...]], amounts: tuple[str, ...]
+) -> None:
+    own_prices.execute("DELETE FROM prices WHERE book = 'contract'")
+    classes = ("input", "cache_read", "output")
+    add_prices(own_prices, "contract", "openai", "gpt-4o", **dict(zip(classes, amounts, strict=True)))
+    stage(own_prices, *({"provider": "openai", "model_raw": "gpt-4o"} | tokens(*row) for row in counts))  # type: ignore[arg-type]
+    most = max((count or 0 for row in counts for count in row), default=0)
+    shown = "SELECT call_id, priced_cost, cost, cost_basis, price_id FROM ({}) ORDER BY call_id"
+    wide, narrow = (
+        own_prices.execute(
+            shown.format(select(own_prices, "staged", "prices", Configuration(), most_tokens=limit))
+        ).fetchall()
+        for limit in (None, most)
+    )
+    assert narrow == wide
+    for row, (_call, cost_told, *_rest) in zip(counts, wide, strict=True):
+        if None not in row and max(row) < 10**12:  # type: ignore[type-var, operator]
+            exact = (
+                sum(Decimal(count or 0) * Decimal(amount) for count, amount in zip(row, amounts, strict=True))
+                / 1_000_000
+            )
+            assert cost_told is None or cost_told == exact.quantize(CENT_OF_CENT, ROUND_HALF_UP)
+            assert (cost_told is None) == (exact >= 10**8)
