@@ -6,7 +6,8 @@ python -m benchmarks load --calls 200000      one part: load, questions or pages
 python -m benchmarks questions --record       one part, whose figures are kept and written into docs/benchmarks.md
 python -m benchmarks people                   60 and 240 people at once on the demo company's store; writes docs/benchmarks-people.md
 python -m benchmarks people --processes 2     the same on two server processes
-python -m benchmarks people --people 60 --actions 43200    as many actions as 60 people make in an hour, at full speed: what they leave in memory
+python -m benchmarks people --people 60 --actions 43200    as many actions as 60 people make in an hour, at full speed: what they leave in memory;
+                                              writes docs/benchmarks-people-memory.md
 python -m benchmarks clean                    removes the files
 """
 
@@ -147,7 +148,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.part == "clean":
         shutil.rmtree(folder, ignore_errors=True)
     elif options.part == PEOPLE:
-        page = options.output or ROOT / "docs" / "benchmarks-people.md"
+        # What is told of memory stands beside what is told of times.
+        page = options.output or ROOT / "docs" / f"benchmarks-people{'-memory' if options.actions else ''}.md"
         page.write_text(
             people_report(
                 run_people(options.store, options.people, options.minutes, options.processes, options.actions)
