@@ -20,8 +20,8 @@ from warehouse.engines.publishing import publish
 from warehouse.reader import Warehouse, open_current
 
 AS_OWNERS_DO = "PERCALL_TEST_SPARK_COMPILES"
-"""Environment variable: let the Spark cluster work as it does for owners. It then compiles each question and plans it again while it answers, which
-is three times the work on so few rows."""
+"""Environment variable: let the Spark cluster work as it does for owners. It then compiles each question and plans it again while it answers: more
+work on so few rows."""
 
 _QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """Java that starts quickly. Half of the work of a small question is Java's own compiler otherwise."""

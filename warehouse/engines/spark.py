@@ -16,6 +16,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,9 @@ from pyarrow import fs
 from warehouse.engines.engine import Publication
 from warehouse.engines.settings import EngineSettings
 from warehouse.engines.spark_dialect import column_type, compiled
+from warehouse.engines.spark_session import SparkSessions
 from warehouse.errors import StoreError
 
-SETTINGS = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.timestampType": "TIMESTAMP_NTZ",
-    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
-}
-"""Times are UTC without a zone, and products of decimals keep their digits."""
-
-STARTED_WITH = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
-_LONGEST_MESSAGE = 600
 _ANNOUNCED, _KEPT = "publications", "kept"
 
 
@@ -46,7 +38,6 @@ class Spark:
     """The published tables on Spark. See `warehouse.engines.engine.Engine` for what each method does. Publishing needs no session."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        self._settings = settings
         location = settings.location if "://" in settings.location else str(Path(settings.location).resolve())
         self._address = location.rstrip("/")
         self._files: fs.FileSystem = fs.LocalFileSystem()
@@ -56,7 +47,7 @@ class Spark:
                 self._files, self._root = fs.FileSystem.from_uri(location)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"the folder {settings.location} of [engine] cannot be opened: {error}") from error
-        self._session: Any = None
+        self._sessions = SparkSessions(settings.url, settings.options)
         self._opened: set[str] = set()
         self._lock = threading.RLock()
 
@@ -66,7 +57,7 @@ class Spark:
 
     def arrow(self, sql: str) -> pa.Table:
         """The answer of a question."""
-        return self._ask(lambda session: session.sql(sql).toArrow())
+        return self._sessions.ask(lambda session: session.sql(sql).toArrow())
 
     def relation(self, publication: Publication, table: str) -> str:
         """Name of the session's view of a table."""
@@ -78,16 +69,11 @@ class Spark:
             if publication.publication_id in self._opened:
                 return
             for table, parts in publication.parts.items():
-                self._ask(
-                    lambda session, table=table, parts=parts: self._view(
-                        session, publication, table, parts, schemas[table]
-                    )
-                )
+                view, schema = self.relation(publication, table), schemas[table]
+                self._sessions.show(view, partial(self._view, view=view, table=table, parts=parts, schema=schema))
             self._opened.add(publication.publication_id)
 
-    def _view(
-        self, session: Any, publication: Publication, table: str, parts: tuple[str, ...], schema: ibis.Schema
-    ) -> None:
+    def _view(self, session: Any, *, view: str, table: str, parts: tuple[str, ...], schema: ibis.Schema) -> None:
         # Told its columns, Spark need not start a job per table to read them out of the files.
         columns = ", ".join(f"`{name}` {column_type(dtype)}" for name, dtype in schema.items())
         if parts:
@@ -95,7 +81,7 @@ class Spark:
             frame = session.read.schema(columns).parquet(*files)
         else:
             frame = session.createDataFrame([], columns)
-        frame.createOrReplaceTempView(self.relation(publication, table))
+        frame.createOrReplaceTempView(view)
 
     @property
     def _address_for_spark(self) -> str:
@@ -111,10 +97,11 @@ class Spark:
         digest = hashlib.sha256(sql.encode()).hexdigest()[:10]
         kept, place = self.relation(publication, f"{name}_{digest}"), f"{_KEPT}/{publication.publication_id}"
         note = f"{self._root}/{place}/{name}_{digest}.json"
-        self._ask(lambda session: self._keep(session, kept, f"{place}/{name}_{digest}", note, sql))
+        place = f"{place}/{name}_{digest}"
+        self._sessions.show(kept, partial(self._keep, kept=kept, place=place, note=note, sql=sql))
         return kept
 
-    def _keep(self, session: Any, kept: str, place: str, note: str, sql: str) -> None:
+    def _keep(self, session: Any, *, kept: str, place: str, note: str, sql: str) -> None:
         from pyspark.sql.types import StructType  # noqa: PLC0415 - installed by few
 
         known = self._read(note)
@@ -199,31 +186,3 @@ class Spark:
                 Path(target).replace(path)
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error}") from error
-
-    def _ask(self, question: Any) -> Any:
-        try:
-            from pyspark.errors import PySparkException  # noqa: PLC0415 - installed by few
-            from pyspark.sql import SparkSession  # noqa: PLC0415
-        except ImportError as error:
-            raise StoreError(
-                "pyspark is not installed: `pip install pyspark` (and Java 17, unless url is sc://...)"
-            ) from error
-        try:
-            with self._lock:
-                if self._session is None:
-                    self._session = self._start(SparkSession.builder)
-            return question(self._session)
-        except PySparkException as error:
-            raise StoreError(f"Spark at {self._settings.url} refused: {str(error)[:_LONGEST_MESSAGE]}") from error
-
-    def _start(self, builder: Any) -> Any:
-        url = self._settings.url
-        if url.startswith("sc://"):
-            builder = builder.remote(url)
-            wanted: dict[str, str] = {}
-        else:
-            builder = builder.master(url).appName("Percall")
-            wanted = STARTED_WITH
-        for name, value in (wanted | SETTINGS | dict(self._settings.options)).items():
-            builder = builder.config(name, value)
-        return builder.getOrCreate()

@@ -1,0 +1,117 @@
+"""The session with Spark: begun when something is first asked, and begun anew after it was lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from subprocess import TimeoutExpired
+from typing import Any, TypeVar
+
+from warehouse.errors import StoreError
+
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.timestampType": "TIMESTAMP_NTZ",
+    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}
+"""Times are UTC without a zone, and products of decimals keep their digits."""
+
+STARTED_WITH = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
+_LONGEST_MESSAGE = 600
+_ENDS_WITHIN = 2.0
+"""Seconds that a dying Java is waited for."""
+
+Answer = TypeVar("Answer")
+
+
+class SparkSessions:
+    """One session at a time, for all threads. What is shown in it (views) is shown again in the next one."""
+
+    def __init__(self, url: str, options: Mapping[str, str]) -> None:
+        self._url, self._options = url, options
+        self._session: Any = None
+        self._shown: dict[str, Callable[[Any], None]] = {}
+        self._lock = threading.RLock()
+
+    def show(self, name: str, make: Callable[[Any], None]) -> None:
+        """Make a view of this name, now and in every session to come. Raises StoreError."""
+        self.ask(make)
+        self._shown[name] = make
+
+    def ask(self, question: Callable[[Any], Answer]) -> Answer:
+        """What the session answers. Raises StoreError when Spark is not installed, does not answer or refuses; the next question begins anew."""
+        try:
+            from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # noqa: PLC0415 - installed by few
+            from pyspark.errors import PySparkException  # noqa: PLC0415
+        except ImportError as error:
+            raise StoreError(
+                "pyspark is not installed: `pip install pyspark` (and Java 17, unless url is sc://...)"
+            ) from error
+        try:
+            return question(self._begun(PySparkException))
+        except PySparkException as error:
+            raise StoreError(f"Spark at {self._url} refused: {str(error)[:_LONGEST_MESSAGE]}") from error
+        except (Py4JError, OSError) as error:
+            self._forget()
+            raise StoreError(
+                f"Spark at {self._url} does not answer ({_first_words(error)}): check [engine] url in percall.toml, and that it runs"
+            ) from error
+
+    def _begun(self, refusal: type[Exception]) -> Any:
+        with self._lock:
+            if self._session is None:
+                session = self._start()
+                for make in list(self._shown.values()):
+                    # The files of an old publication may be gone.
+                    with suppress(refusal):
+                        make(session)
+                self._session = session
+            return self._session
+
+    def _start(self) -> Any:
+        from pyspark.sql import SparkSession  # noqa: PLC0415
+
+        builder: Any = SparkSession.builder
+        if self._url.startswith("sc://"):
+            builder = builder.remote(self._url)
+            wanted: dict[str, str] = {}
+        else:
+            builder = builder.master(self._url).appName("Percall")
+            wanted = STARTED_WITH
+        for name, value in (wanted | SETTINGS | dict(self._options)).items():
+            builder = builder.config(name, value)
+        return builder.getOrCreate()
+
+    def _forget(self) -> None:
+        from pyspark import SparkContext  # noqa: PLC0415
+        from pyspark.sql import SparkSession  # noqa: PLC0415
+
+        with self._lock:
+            session, self._session = self._session, None
+            # What is lost cannot always be stopped in order, nor even be asked whether it is there.
+            with suppress(Exception):
+                (session or SparkSession.active()).stop()
+            gateway: Any = SparkContext._gateway
+            if gateway is not None and _has_ended(gateway.proc):
+                # Java itself is gone, and PySpark would go on talking to it.
+                SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
+                SparkSession._instantiatedSession = None
+
+
+def _has_ended(process: Any) -> bool:
+    try:
+        process.wait(timeout=_ENDS_WITHIN)
+    except TimeoutExpired:
+        return False
+    return True
+
+
+def _first_words(error: Exception) -> str:
+    """Of Java's errors, which bring their whole stack along, the line that says what happened."""
+    lines = [line.strip(" :") for line in str(error).splitlines() if line.strip(" :")]
+    told = next(
+        (line for line in lines if "Exception" in line or "Error" in line), lines[0] if lines else type(error).__name__
+    )
+    return told[:_LONGEST_MESSAGE]
