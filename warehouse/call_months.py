@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from warehouse.call_pieces import FiledCalls
 from warehouse.call_tally import CALL_LOADS
 from warehouse.errors import StoreError
 from warehouse.filing import Filing
@@ -60,7 +61,9 @@ class NewCalls:
             own = sorted(piece.parts & place.keys(), key=place.__getitem__)
             if not own:
                 continue
-            within = where if month is None or not split.intersection(own) else f"{where} AND {_lies_in(month)}"
+            # A table gives all of its parts, those of other months too.
+            also = split if isinstance(piece, FiledCalls) else split | (piece.parts - place.keys())
+            within = where if month is None or not also & piece.parts else f"{where} AND {_lies_in(month)}"
             found.append((place[own[0]], f"SELECT * FROM ({piece.good(own)}) WHERE {within}"))
         rows = " UNION ALL ".join(select for _place, select in sorted(found))
         if not rows:

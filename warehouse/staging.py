@@ -170,8 +170,6 @@ class Staging:
         pieces = self._pieces.setdefault(table.name, {})
         pieces[f"extracted_{staged.part}"] = piece
         self._parts[f"extracted_{staged.part}"] = [staged.part]
-        if table is CALLS:
-            self.tally.add(TabledCalls(frozenset((staged.part,)), piece))
         if len(pieces) >= PIECES_AT_ONCE:
             parts = [part for name in pieces for part in self._parts[name]]
             self._gather(table.name, gathered := f"gathered_{staged.part}")
@@ -221,7 +219,9 @@ class Staging:
         self._gather(table, self.name(table))
 
     def complete(self, categories: str) -> None:
-        """Gather what was added, calls left where they are, and add the cost category of billing lines."""
+        """Gather what was added, calls left where they are and counted, and add the cost category of billing lines."""
+        if CALLS.name in self._pieces:
+            self.tally.add(self._tabled_calls())
         for table in self._pieces:
             if table not in (CALLS.name, "prices"):
                 self.gather(table)
@@ -229,10 +229,13 @@ class Staging:
             self.connection.execute(f"UPDATE {self.name(CHARGES.name)} SET x_CostCategory = {categories}")
 
     def call_pieces(self) -> list[CallPiece]:
-        """The calls that were added, in the order of their parts where a piece has one."""
-        tables = self._pieces.get(CALLS.name, {})
-        tabled = [TabledCalls(frozenset(self._parts[name]), select) for name, select in tables.items()]
-        return [*tabled, *self._files]
+        """The calls that were added."""
+        return [*([self._tabled_calls()] if CALLS.name in self._pieces else []), *self._files]
+
+    def _tabled_calls(self) -> TabledCalls:
+        tables = self._pieces[CALLS.name]
+        parts = frozenset(part for name in tables for part in self._parts[name])
+        return TabledCalls(parts, " UNION ALL ".join(tables.values()))
 
     def unreadable_files(self) -> dict[str, str]:
         """Parquet files of calls that cannot be read to their end, and why: by name. Reads them all."""

@@ -200,3 +200,23 @@ def test_any_split_of_a_bill_sums_to_the_bill_and_a_reload_changes_nothing(
         assert all(loading.known(extraction.checksum) == "already loaded" for extraction in extractions)
     assert Store(path).current_id() == snapshot
     assert one(path, "SELECT sum(billed) FROM charges_daily") == total(rows)
+
+
+def test_calls_of_several_files_go_into_their_months(tmp_path: Path) -> None:
+    """Files that each tell of one of two months, and one of both."""
+    files = [
+        call_rows(
+            [(f"chatcmpl-{n}", f"2026-0{3 + n % 2}-{1 + n % 28:02d} 10:00:00", "search", "0.01")], file=f"{n}.jsonl"
+        )
+        for n in range(20)
+    ]
+    both = [
+        ("chatcmpl-a", "2026-03-31 23:59:59", "search", "0.01"),
+        ("chatcmpl-b", "2026-04-01 00:00:00", "chat", "0.02"),
+    ]
+    reports = load(tmp_path, *files, call_rows(both, file="both.jsonl"))
+    assert sum(report.rows_kept for report in reports) == 22
+    snapshot = Store(tmp_path).current()
+    assert snapshot is not None
+    assert {file.month: file.rows for file in snapshot.of("calls")} == {"2026-03": 11, "2026-04": 11}
+    assert one(tmp_path, "SELECT sum(cost) FROM calls") == Decimal("0.23")
