@@ -160,3 +160,10 @@ def test_what_cannot_be_changed_is_handed_out_as_it_is(answer: Any) -> None:
 def test_an_answer_that_cannot_be_kept_says_so() -> None:
     with pytest.raises(TypeError, match="cannot be kept"):
         copied(lambda: 1)
+
+
+def test_a_thing_too_large_is_handed_out_and_drives_nothing_out() -> None:
+    shelf: Shelf[str, bytes] = Shelf(10, 100, len, most_each=20)
+    shelf.get("small", lambda: b"x" * 20)
+    assert shelf.get("large", lambda: b"x" * 21) == b"x" * 21
+    assert shelf.held() == ["small"]

@@ -98,3 +98,14 @@ def test_an_error_is_not_kept() -> None:
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             _data.answer(figures.broken)
+
+
+def test_equal_statements_are_asked_once_until_answers_are_forgotten() -> None:
+    warehouse = _data.warehouse()
+    expression = warehouse.table("charges_daily").group_by("x_CostCategory").count()
+    first = warehouse.arrow(expression)
+    assert warehouse.arrow(expression) is first
+    _data.forget_answers()
+    again = warehouse.arrow(expression)
+    assert again is not first
+    assert sorted(map(str, again.to_pylist())) == sorted(map(str, first.to_pylist()))
