@@ -112,7 +112,7 @@ def extract(
         table, query = "scores", _scores(fields(connection, file, _SCORE_PATHS))
     else:
         rows = fields(connection, file, {name: f"/{name}" for name in _COLUMNS})
-        own = f"SELECT count(*) FROM ({rows}) WHERE context_only IS DISTINCT FROM 'true'"
+        own = f"SELECT count(*) FROM ({_possible_context(file, rows)}) WHERE context_only IS DISTINCT FROM 'true'"
         table, query = "calls", canonical_calls(_evidence(_calls_only(rows)), configuration, _NAMES)
     counted = connection.execute(own).fetchone()
     yield Extraction(
@@ -125,6 +125,14 @@ def extract(
         rejects=file.rejects,
         rows_read=(counted[0] if counted else 0) + len(file.rejects),
     )
+
+
+def _possible_context(file: SourceFile, rows: str) -> str:
+    """`context_only` of every row; JSON is parsed for it only where it names the word."""
+    if file.format not in ("json", "jsonl"):
+        return rows
+    told = "CASE WHEN contains(CAST(json AS VARCHAR), 'context_only') THEN json ->> '/context_only' END"
+    return f"SELECT {told} AS context_only FROM {scan(file)}"
 
 
 def _calls_only(rows: str) -> str:

@@ -95,6 +95,10 @@ def scan(file: SourceFile, columns: Sequence[str] | None = None) -> str:
     if file.format == "csv":
         rows = "SELECT * FROM" if file.numbered else "SELECT row_number() OVER () AS _row, * FROM"
         return f"(SELECT {chosen} FROM ({rows} {csv_rows(file)}))"
+    if file.numbered or not file.rejects:
+        return (
+            f"(SELECT * FROM {json_rows(file)})"  # every row was found to be an object: asking again is a second parse
+        )
     return f"(SELECT * FROM {json_rows(file)} WHERE json IS NOT NULL AND json_type(json) = 'OBJECT')"
 
 
@@ -132,6 +136,15 @@ def json_objects(file: SourceFile) -> str:
         reader, how = "read_json_objects", f"format='{'array' if file.layout == 'array' else 'unstructured'}'"
     return (
         f"{reader}({path_literal(file.readable)}, {how}, "
+        f"maximum_object_size={_longest_object(file)}, compression={_compression(file)}, hive_partitioning=false)"
+    )
+
+
+def json_values(file: SourceFile, columns: str) -> str:
+    """DuckDB's reader for the values of a JSON file that is no numbered copy, in the file's order; `columns` are SQL of keys and their types."""
+    form = {"lines": "newline_delimited", "array": "array"}.get(file.layout, "unstructured")
+    return (
+        f"read_json({path_literal(file.readable)}, format='{form}', columns={{{columns}}}, auto_detect=false, "
         f"maximum_object_size={_longest_object(file)}, compression={_compression(file)}, hive_partitioning=false)"
     )
 
