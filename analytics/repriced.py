@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import reduce
+from operator import add
 
 import ibis
 import ibis.expr.types as ir
@@ -175,10 +177,22 @@ def _priced_anew(warehouse: Warehouse, filters: Filters, book: str | None, at: d
         since = ibis.literal(at).cast("timestamp") if at else _since(calls, prices, filters)
         # A request has the prices of its time and of its own tier: what is alike in both may be summed first.
         keyed = calls.mutate(
-            since=since, input_tier=input_tier(calls, table), known=calls.cost.notnull(),
+            since=since, classes=_classes(calls), input_tier=input_tier(calls, table), known=calls.cost.notnull(),
             used=calls.uncached_input_tokens.notnull(), wrote=calls.output_tokens.notnull(), hit=calls.cache_hit.fill_null(False),
         )  # fmt: skip
-        keys = ("provider", "model", "processing", "operation", "since", "input_tier", "known", "used", "wrote", "hit")
+        keys = (
+            "provider",
+            "model",
+            "processing",
+            "operation",
+            "since",
+            "classes",
+            "input_tier",
+            "known",
+            "used",
+            "wrote",
+            "hit",
+        )
         sums = keyed.group_by(keys).agg(
             calls=keyed.count(), cost=keyed.cost.sum(), **{name: keyed[name].sum() for name in CLASS_OF_COLUMN}
         )
@@ -192,6 +206,14 @@ def _priced_anew(warehouse: Warehouse, filters: Filters, book: str | None, at: d
     finally:
         backend.disconnect()
     return rows
+
+
+def _classes(calls: ir.Table) -> ir.IntegerValue:
+    """Which classes of tokens a call has, as bits: where a book has no price for one of them, the cost of those calls alone is not known."""
+    bits = (
+        (calls[name].fill_null(0) != 0).ifelse(2**place, 0).cast("int64") for place, name in enumerate(CLASS_OF_COLUMN)
+    )
+    return reduce(add, bits)
 
 
 def _since(calls: ir.Table, prices: pa.Table, filters: Filters) -> ir.TimestampValue:
