@@ -129,3 +129,11 @@ def test_sentences() -> None:
 
 def test_an_empty_store_has_no_rows() -> None:
     assert repriced(store(), MAY).empty
+
+
+def test_a_call_with_tokens_that_a_book_has_no_price_for_is_left_out_alone() -> None:
+    # Alike in everything else and of the same hour: the book prices input and output, and no reads from a cache.
+    facts = store(traced("2026-05-04", "1", M // 10), traced("2026-05-04", "3", M // 10, cache_read_tokens=10))
+    row = only(facts, "offer")
+    assert (row["compared_calls"], row["not_compared_calls"]) == (1, 1)
+    assert (row["cost"], row["repriced"]) == (D("1"), D("0.7"))
