@@ -6,6 +6,7 @@ Money is Polars' decimal, except where amounts are multiplied: there whole units
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -99,8 +100,8 @@ class Questions:
             costs: dict[date, Any] = dict(series.select("day", "cost").rows())
             span = [day for day in days if day >= min(costs)]
             for place in range(7, len(span)):
-                before = sum(costs.get(day, 0) for day in span[place - 7 : place])
-                cost = costs.get(span[place], 0)
+                before = sum((costs.get(day, Decimal(0)) for day in span[place - 7 : place]), Decimal(0))
+                cost = costs.get(span[place], Decimal(0))
                 if 35 * cost > 6 * before:
                     rows.append((name or "(untagged)", span[place], cost, before))
         return with_expected(rows)
