@@ -78,13 +78,19 @@ def lines(period: str, *amounts: str, kind: str = "Usage") -> bytes:
 
 
 def deliver(aws: Aws, period: str, files: dict[str, bytes], execution: str = "", data: str | None = None) -> None:
-    """A delivery as Data Exports make it: the files, and then the manifest that names them."""
+    """A delivery as Data Exports make it: the files, and then the manifest that names them.
+
+    Times in S3 are whole seconds: a manifest that says the same as the one before it comes in a later second, as any real one does.
+    """
     folder = f"team/cur/data/BILLING_PERIOD={period}/{execution}"
     for name, body in files.items():
         aws.put("bills", folder + name, body)
     named = [f"s3://bills/{folder}{name}" for name in files]
     manifest = json.dumps({"exportName": "cur", "executionId": execution, "dataFiles": named}).encode()
-    aws.put("bills", f"team/cur/metadata/BILLING_PERIOD={period}/{execution}cur-Manifest.json", manifest)
+    key = f"team/cur/metadata/BILLING_PERIOD={period}/{execution}cur-Manifest.json"
+    for earlier in aws.client("s3").list_objects_v2(Bucket="bills", Prefix=key).get("Contents", []):
+        time.sleep(max(0.0, earlier["LastModified"].timestamp() + 1.01 - time.time()))
+    aws.put("bills", key, manifest)
 
 
 def sync(store: Path, config: Path, *words: str) -> Answer:
@@ -310,7 +316,6 @@ def test_an_older_delivery_that_is_loaded_later_takes_no_newer_ones_place(aws: A
     config, store = configured(tmp_path, bucket_section(aws)), tmp_path / "store"
     deliver(aws, "2026-02", {"cur-1.csv.gz": lines("2026-02", "4.00")})
     copied(aws, tmp_path / "old")
-    time.sleep(1.1)  # times in S3 are whole seconds
     deliver(aws, "2026-02", {"cur-1.csv.gz": lines("2026-02", "4.00", "5.00")})
     assert sync(store, config).code == 0
     assert totals(store)["billed"] == "9.000000000000"
