@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.peers import BY_HAND, OWN
+from benchmarks.peers import BY_HAND, OWN, PEERS
 from benchmarks.results import Part
 from benchmarks.tables import table
 from benchmarks.ten import HOW, ON_CALLS, ON_PAGES, TITLES
@@ -21,7 +21,7 @@ STEADY = 2.0
 def questions(part: Part) -> str:
     """The section, of one number of calls."""
     result = part["result"]
-    names = [name for name, facts in result["engines"].items() if "reason" not in facts]
+    names = _asked(result)
     left_out = [f"* {name}: {facts['reason']}." for name, facts in result["engines"].items() if "reason" in facts]
     own = result["engines"][OWN]
     sections = [
@@ -51,7 +51,7 @@ def growth(by_calls: dict[int, Result]) -> str:
     """How much longer answers take on the most calls than on the fewest, per engine that answered both."""
     few, many = min(by_calls), max(by_calls)
     first, last = by_calls[few], by_calls[many]
-    names = [name for name in first["engines"] if name in _asked(first) and name in _asked(last)]
+    names = [name for name in _asked(first) if name in _asked(last)]
     rows = []
     for question, title in TITLES.items():
         pairs = [(_seconds(first, question, name), _seconds(last, question, name)) for name in names]
@@ -90,7 +90,12 @@ def _list(all_good: str, most: str, exceptions: list[str]) -> str:
 
 
 def _asked(result: Result) -> list[str]:
-    return [name for name, facts in result["engines"].items() if "reason" not in facts]
+    names = [peer.name for peer in PEERS if peer.name in result["engines"]]
+    return [name for name in names if "reason" not in result["engines"][name]]
+
+
+def _in_order(result: Result) -> list[tuple[str, Result]]:
+    return [(question, result["questions"][question]) for question in TITLES if question in result["questions"]]
 
 
 def _seconds(result: Result, question: str, engine: str) -> float:
@@ -109,7 +114,7 @@ def _times(result: Result, names: list[str]) -> str:
             f"{facts['rows']:,}",
             *(f"{facts['engines'][name]['seconds'] * 1000:,.0f}" for name in names),
         ]
-        for question, facts in result["questions"].items()
+        for question, facts in _in_order(result)
     ]
     return table(["Question", "Percall asks", "Rows", *names], rows)
 
@@ -121,7 +126,7 @@ def _ratios(result: Result, names: list[str]) -> str:
             f"{question}, {facts['how']}",
             *(_ratio(_seconds(result, question, name) / _seconds(result, question, OWN)) for name in others),
         ]
-        for question, facts in result["questions"].items()
+        for question, facts in _in_order(result)
     ]
     return table(["Question", *others], rows)
 
@@ -151,7 +156,7 @@ def _verdict(result: Result, names: list[str]) -> str:
 def _cpu(result: Result, names: list[str]) -> str:
     rows = [
         [f"{question}, {facts['how']}", *(f"{_cpu_of(result, question, name):.2f}" for name in names)]
-        for question, facts in result["questions"].items()
+        for question, facts in _in_order(result)
     ]
     return table(["Question", *names], rows)
 
