@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages import _data
 from tests.pages import small_store
+from tests.pages.signing_in import PEOPLE
 
 SAMPLE = Path(__file__).resolve().parent / "sample"
 
@@ -38,6 +40,16 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch, small: Path) -> Iterator[None
     st.cache_resource.clear()
     yield
     config.set_option("server.address", "127.0.0.1")
+
+
+@pytest.fixture
+def store_with_roles(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the small store to write in, named by the environment, with an administrator and an analyst; all others may look."""
+    shutil.copytree(small, tmp_path / "store")
+    (tmp_path / "percall.toml").write_text(PEOPLE)
+    monkeypatch.setenv(_data.STORE_VARIABLE, str(tmp_path / "store"))
+    monkeypatch.setenv(_data.CONFIG_VARIABLE, str(tmp_path / "percall.toml"))
+    return tmp_path / "store"
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,21 +9,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages import _data, _people
+from pages import _people
 from tests.browser.server import SAMPLE_APP, Server, running
 from tests.pages.product import SHELL
+from tests.pages.signing_in import AUTH, signed_in
 from tests.pages.test_cold_start import ask
 from warehouse.audit import AuditLog
 from warehouse.people import ADMIN, ANALYST, VIEWER
-
-AUTH = {
-    "redirect_uri": "https://costs.example.com/oauth2callback",
-    "cookie_secret": "a long secret of this test",
-    "client_id": "percall",
-    "client_secret": "secret",
-    "server_metadata_url": "https://login.example.com/.well-known/openid-configuration",
-}
-PEOPLE = '[people]\nadmin = ["ann@example.com"]\nanalyst = ["ben@example.com"]\n'
 
 
 def script(wanted: str) -> None:
@@ -40,46 +31,21 @@ def script(wanted: str) -> None:
         st.write(f"refused: {refused}")
 
 
-@pytest.fixture
-def store(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store to write in, with roles."""
-    shutil.copytree(small, tmp_path / "store")
-    (tmp_path / "percall.toml").write_text(PEOPLE)
-    monkeypatch.setenv(_data.STORE_VARIABLE, str(tmp_path / "store"))
-    monkeypatch.setenv(_data.CONFIG_VARIABLE, str(tmp_path / "percall.toml"))
-    return tmp_path / "store"
-
-
-def signed_in(app: AppTest, email: str, **claims: object) -> AppTest:
-    """A session of somebody who signed in just now."""
-    app.secrets["auth"] = AUTH
-    said = {
-        "is_logged_in": True,
-        "email": email,
-        "email_verified": True,
-        "iat": time.time(),
-        "sub": email,
-        "provider": "default",
-    }
-    app.user = {**said, **claims}
-    return app
-
-
 @pytest.mark.parametrize("wanted", [VIEWER, ANALYST, ADMIN])
 @pytest.mark.parametrize(
     ("email", "role"), [("ann@example.com", ADMIN), ("ben@example.com", ANALYST), ("cem@example.com", VIEWER)]
 )
-def test_a_right_is_refused_where_it_is_used(store: Path, email: str, role: str, wanted: str) -> None:
+def test_a_right_is_refused_where_it_is_used(store_with_roles: Path, email: str, role: str, wanted: str) -> None:
     app = signed_in(AppTest.from_function(script, args=(wanted,)), email).run()
     (said,) = [str(one.value) for one in app.markdown]
     order = (VIEWER, ANALYST, ADMIN)
     if order.index(role) >= order.index(wanted):
         assert said == f"done by {email}"
-        assert AuditLog(store).entries() == []
+        assert AuditLog(store_with_roles).entries() == []
         return
     assert said.startswith(f"refused: Your role is {role}")
     assert f"you need the role {wanted}" in said
-    (entry,) = AuditLog(store).entries()
+    (entry,) = AuditLog(store_with_roles).entries()
     assert (entry.action, entry.who, entry.subject) == ("not allowed", email, "change a rule")
 
 
@@ -88,12 +54,12 @@ def test_a_right_is_refused_where_it_is_used(store: Path, email: str, role: str,
     [{"is_logged_in": False}, {"iat": time.time() - 13 * 3600}, {"iat": None}, {"iat": time.time() + 4000}],
     ids=["signed out", "too old", "without a time", "of tomorrow"],
 )
-def test_without_a_sign_in_of_today_there_is_no_right_at_all(store: Path, claims: dict[str, object]) -> None:
+def test_without_a_sign_in_of_today_there_is_no_right_at_all(store_with_roles: Path, claims: dict[str, object]) -> None:
     app = signed_in(AppTest.from_function(script, args=(VIEWER,)), "ann@example.com", **claims).run()
     assert "You are not signed in any more" in app.markdown[0].value
 
 
-def test_a_sign_in_is_asked_for_on_loopback_too_once_it_is_set_up(store: Path) -> None:
+def test_a_sign_in_is_asked_for_on_loopback_too_once_it_is_set_up(store_with_roles: Path) -> None:
     app = AppTest.from_file(str(SHELL), default_timeout=60)
     app.secrets["auth"] = AUTH
     app.run()
@@ -102,8 +68,8 @@ def test_a_sign_in_is_asked_for_on_loopback_too_once_it_is_set_up(store: Path) -
     assert "$" not in "".join(str(one.value) for one in app.markdown)
 
 
-def test_anybody_of_the_world_is_nobody_here(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (store.parent / "percall.toml").write_text("")
+def test_anybody_of_the_world_is_nobody_here(store_with_roles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (store_with_roles.parent / "percall.toml").write_text("")
     world = AUTH | {"server_metadata_url": "https://accounts.google.com/.well-known/openid-configuration"}
     for settings, role in ((AUTH, VIEWER), (world, None)):
         monkeypatch.setattr(_people, "sign_in_settings", lambda settings=settings: settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,19 +9,9 @@ from streamlit.testing.v1 import AppTest
 
 from pages import _data, _situation
 from tests.pages.product import SHELL
-from tests.pages.test_people import PEOPLE, signed_in
+from tests.pages.signing_in import signed_in
 
 ADMIN, ANALYST, VIEWER = "ann@example.com", "ben@example.com", "cem@example.com"
-
-
-@pytest.fixture
-def store(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store with roles."""
-    shutil.copytree(small, tmp_path / "store")
-    (tmp_path / "percall.toml").write_text(PEOPLE)
-    monkeypatch.setenv(_data.STORE_VARIABLE, str(tmp_path / "store"))
-    monkeypatch.setenv(_data.CONFIG_VARIABLE, str(tmp_path / "percall.toml"))
-    return tmp_path / "store"
 
 
 def opened_by(email: str, page: str) -> AppTest:
@@ -43,7 +32,9 @@ def shown(app: AppTest) -> list[str]:
 
 @pytest.mark.parametrize("page", ["inform/features.py", "optimize/volume.py"])
 @pytest.mark.parametrize("first", [ADMIN, VIEWER])
-def test_a_table_is_the_same_for_all_and_its_file_only_for_who_may_export(store: Path, page: str, first: str) -> None:
+def test_a_table_is_the_same_for_all_and_its_file_only_for_who_may_export(
+    store_with_roles: Path, page: str, first: str
+) -> None:
     order = [first, *(email for email in (ADMIN, ANALYST, VIEWER) if email != first)]
     sessions = {email: opened_by(email, page) for email in order}
     if page.startswith("optimize"):
@@ -60,7 +51,7 @@ def test_a_table_is_the_same_for_all_and_its_file_only_for_who_may_export(store:
     assert files[VIEWER] == 0
 
 
-def test_no_kept_answer_can_know_who_asks(store: Path) -> None:
+def test_no_kept_answer_can_know_who_asks(store_with_roles: Path) -> None:
     """Functions whose answers are kept lie below the pages, where nobody is known; and no question carries a name or an address."""
     for email in (ADMIN, VIEWER):
         for page in ("inform/overview.py", "inform/features.py", "optimize/volume.py", "operate/budgets.py"):

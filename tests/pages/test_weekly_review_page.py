@@ -13,8 +13,8 @@ from analytics.weekly_review_notes import actions, actions_of, add_action, notes
 from analytics.weekly_review_week import read_week
 from pages import _data
 from tests.pages.product import SHELL, open_product, words
+from tests.pages.signing_in import PEOPLE, signed_in
 from tests.pages.small_store import DAILY
-from tests.pages.test_people import PEOPLE, signed_in
 from warehouse.state import State
 
 PAGE = "operate/weekly_review.py"
