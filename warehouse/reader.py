@@ -56,6 +56,9 @@ class Warehouse:
     reading_order: tuple[str, ...] = ()
     """By these columns calls are ordered whose answers to several questions are laid side by side. None: DuckDB answers in the order of its files."""
 
+    keeps_prepared: bool = True
+    """Whether `warehouse.prepared` may keep on disk what was found out: the fact files say when it is stale."""
+
     def __init__(
         self,
         store: Store,

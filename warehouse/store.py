@@ -6,6 +6,7 @@
 <store>/facts/<table>-<month>.<n>.duckdb, meta.<n>.duckdb
 <store>/scratch/                      the writer's workspace, emptied when a writer starts
 <store>/pins/<snapshot>               keeps an old snapshot's files (a shared link reads them)
+<store>/prepared/                     what is dear to find out, kept (see `warehouse.prepared`); may be deleted at any time
 <store>/state.sqlite                  people's own state: budgets, scenarios, notes
 <store>/fetched/, sync.lock           what a running sync has fetched and not loaded yet; who may sync
 ```

@@ -73,6 +73,7 @@ class EngineWarehouse(Warehouse):
     """
 
     reading_order = ("started_at", "source", "call_id")
+    keeps_prepared = False
 
     def __init__(self, path: Path, configuration: Configuration, engine: Engine, publication: Publication) -> None:
         if publication.rollup_key != rollup_key(configuration):
