@@ -1,8 +1,9 @@
-"""Looking at a page as a person does: open it, wait until it has been drawn, take pictures of it."""
+"""Looking at a page as a person does: open it, act on it, wait until it has been drawn, take pictures of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -10,10 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Browser, Page, TimeoutError
 
+from tests.browser.wire import Wire
+
 SIZES = {"wide": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 DONE = "[data-testid=stApp][data-test-script-state=notRunning]"
 PATIENCE_MS = 60_000
 ATTEMPTS = 30
+TWO_FRAMES = "() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 
 
 @contextmanager
@@ -34,6 +38,7 @@ def opened(
     context.set_default_timeout(PATIENCE_MS)
     try:
         page = context.new_page()
+        Wire.of(page)
         page.goto(url)
         settled(page)
         yield page
@@ -42,12 +47,39 @@ def opened(
 
 
 def settled(page: Page) -> None:
-    """Wait until the script has run to its end, nothing stale or grey is left, and charts are drawn."""
+    """Wait until every run that the page has asked for is over, nothing stale or grey is left, and charts are drawn.
+
+    What a page does not ask for at once (a slider waits a moment for the next move) is waited for by `answered`.
+    """
+    _until(page, lambda: not Wire.of(page).is_owed, "the server has not ended the run that the page asked for")
     page.wait_for_selector(DONE)
     page.wait_for_function(
         """() => !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')
             && [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(c => c.querySelector('.main-svg'))"""
     )
+
+
+@contextmanager
+def answered(page: Page) -> Iterator[None]:
+    """Act on the page inside of this; at its end the run that the act has asked for is over and drawn.
+
+    A click comes back before the browser has asked the server, and until it does the page looks as finished as it was.
+    """
+    wire = Wire.of(page)
+    before = wire.asked
+    yield
+    _until(page, lambda: wire.asked > before, "the page has asked for no run")
+    settled(page)
+
+
+def _until(page: Page, holds: Callable[[], bool], otherwise: str) -> None:
+    """Wait until this holds, and the page has drawn what it had heard by then."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    page.evaluate(TWO_FRAMES)
+    while not holds():
+        assert time.monotonic() < deadline, otherwise
+        page.wait_for_timeout(20)
+        page.evaluate(TWO_FRAMES)
 
 
 def text(page: Page) -> str:
@@ -61,21 +93,21 @@ def figures(page: Page) -> list[str]:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Choose an option of a select box or multiselect of the sidebar, as a person does."""
+    """Choose an option of a select box or multiselect of the sidebar, as a person does; the page with it is drawn at the end."""
     settled(page)
     offered = page.get_by_role("option", name=option, exact=True)
-    for _ in range(ATTEMPTS):
-        page.get_by_test_id("stSidebar").get_by_role("combobox", name=label).click()
-        try:
-            offered.click(timeout=PATIENCE_MS / ATTEMPTS)
-            break
-        except TimeoutError:
-            # A list that opens while the page is still being drawn may close again: a person opens it once more.
-            page.keyboard.press("Escape")
-    else:
-        raise AssertionError(f"{label} never offered {option}")
-    page.keyboard.press("Escape")
-    settled(page)
+    with answered(page):
+        for _ in range(ATTEMPTS):
+            page.get_by_test_id("stSidebar").get_by_role("combobox", name=label).click()
+            try:
+                offered.click(timeout=PATIENCE_MS / ATTEMPTS)
+                break
+            except TimeoutError:
+                # A list that opens while the page is still being drawn may close again: a person opens it once more.
+                page.keyboard.press("Escape")
+        else:
+            raise AssertionError(f"{label} never offered {option}")
+        page.keyboard.press("Escape")
 
 
 def expect_address(page: Page, path: str, **query: list[str]) -> None:

@@ -104,13 +104,15 @@ def test_ending_a_link_in_the_dashboard_ends_it_at_once(browser: Browser, server
         expect(reader.locator("svg.narrow").first).to_be_visible()
         expect(reader.locator("svg.wide").first).to_be_hidden()
         page.keyboard.press("Escape")
-        page.get_by_test_id("stSidebarNav").get_by_text("Shared links", exact=True).click()
+        with screen.answered(page):
+            page.get_by_test_id("stSidebarNav").get_by_text("Shared links", exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("work")
-        screen.settled(page)
         before = page.get_by_role("heading", level=1).inner_text()
         page.get_by_test_id("stMain").get_by_role("combobox", name="End a link").click()
-        page.get_by_role("option", name="Features").first.click()
-        page.get_by_role("button", name="End it now").click()
+        with screen.answered(page):
+            page.get_by_role("option", name="Features").first.click()
+        with screen.answered(page):
+            page.get_by_role("button", name="End it now").click()
         expect(page.get_by_role("heading", level=1)).not_to_have_text(before)
         answer = reader.goto(link)
         assert answer is not None

@@ -43,8 +43,8 @@ def test_filters_survive_a_change_of_page_and_the_way_back(browser: Browser, sam
         screen.expect_address(page, "/features", period=["April 2026"])
         screen.choose(page, "Feature", "search")
         screen.expect_address(page, "/features", period=["April 2026"], feature=["search"])
-        page.go_back()
-        screen.settled(page)
+        with screen.answered(page):
+            page.go_back()
         expect(page.get_by_test_id("stSidebar").get_by_text("1 – 30 April 2026")).to_be_visible()
 
 
@@ -55,13 +55,14 @@ def test_a_link_keeps_the_filters_and_narrows_them(browser: Browser, sample_serv
         sidebar = page.get_by_test_id("stSidebar")
         # What the address sets in the folded part of the sidebar is in sight.
         expect(sidebar.get_by_text("free", exact=True)).to_be_visible()
-        page.get_by_role("link", name="Calls of search").click()
+        with screen.answered(page):
+            page.get_by_role("link", name="Calls of search").click()
         screen.expect_address(page, "/features", period=["April 2026"], tier=["free"], feature=["search"])
-        screen.settled(page)
         expect(sidebar.get_by_text("search", exact=True)).to_be_visible()
         expect(sidebar.get_by_text("summarize", exact=True)).to_be_hidden()
         # A button narrows on the page itself.
-        page.get_by_role("button", name="Only summarize").click()
+        with screen.answered(page):
+            page.get_by_role("button", name="Only summarize").click()
         screen.expect_address(page, "/features", period=["April 2026"], tier=["free"], feature=["summarize"])
         expect(sidebar.get_by_text("summarize", exact=True)).to_be_visible()
 

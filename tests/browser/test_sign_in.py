@@ -14,6 +14,7 @@ from pages._registry import REGISTRY
 from tests.browser import screen
 from tests.browser.server import APP, Server, running
 from tests.browser.sign_in_provider import Provider, provider, write_secrets
+from tests.browser.wire import Wire
 from tests.pages import small_store
 from tests.pages.test_cold_start import ask
 from warehouse.audit import AuditLog
@@ -99,6 +100,7 @@ def test_a_viewer_looks_an_admin_does_more_and_both_find_the_way_out(
     context = browser.new_context()
     context.set_default_timeout(screen.PATIENCE_MS)
     page = context.new_page()
+    Wire.of(page)
     found.person = person("vera@example.com")
     page.goto(f"{server.url}/features")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
@@ -109,14 +111,15 @@ def test_a_viewer_looks_an_admin_does_more_and_both_find_the_way_out(
     # Nothing to export, share or load with.
     for words in ("CSV", "Share this page"):
         assert page.get_by_role("button", name=words).count() == 0
-    page.get_by_test_id("stSidebarNav").get_by_text("Data", exact=True).click()
+    with screen.answered(page):
+        page.get_by_test_id("stSidebarNav").get_by_text("Data", exact=True).click()
     expect(page.get_by_text("Sources", exact=True)).to_be_visible()
-    screen.settled(page)
     assert page.locator("input[type=file]").count() == 0
     # A page of the administrators has no address for a viewer.
     page.goto(f"{server.url}/audit")
     expect(page.get_by_role("dialog")).to_contain_text("Page not found")
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     screen.settled(page)
     assert "Who" not in screen.text(page)
     assert "signed in" not in screen.text(page)
