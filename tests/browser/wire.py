@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 from playwright.sync_api import Page, WebSocket
@@ -17,7 +18,7 @@ class Wire:
     A page that comes back to a run's end is counted as drawn two frames later: the browser tells of a message when it gives it to the page.
     """
 
-    _known: WeakKeyDictionary[Page, Wire] = WeakKeyDictionary()
+    _known: ClassVar[WeakKeyDictionary[Page, Wire]] = WeakKeyDictionary()
 
     def __init__(self, page: Page) -> None:
         self.asked = 0
