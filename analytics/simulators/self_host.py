@@ -110,7 +110,8 @@ class SelfHost:
     def touches(self, situation: Situation) -> NDArray[np.bool_]:
         workload = situation.workload
         able = workload.active & workload.has_usage & ~workload.is_cache_hit & ~workload.is_embedding
-        return self.calls.mask(workload) & able & ~np.isnan(workload.cost)
+        # What costs nothing a call is on own GPUs already, whose hours would be paid a second time; an unknown cost (NaN) is not more than 0 either.
+        return self.calls.mask(workload) & able & (workload.cost > 0)
 
     def apply(self, situation: Situation) -> Situation:
         if self.share == 0:

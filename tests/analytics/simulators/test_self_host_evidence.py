@@ -44,6 +44,21 @@ def test_dear_calls_pay_sooner_and_the_rest_counts() -> None:
         worth(OWN, situation_of([call(cost=None)]))
 
 
+def test_calls_on_own_gpus_have_nowhere_to_move() -> None:
+    """What costs nothing a call is served by machines that are paid by the hour: only the others leave an interface."""
+    paid = [call(second=n) for n in range(50)]
+    own = [call(second=50 + n, model=("self-hosted", "llama"), cost=0.0) for n in range(100)]
+    unknown = [call(second=150, cost=None)]
+    alone, both = situation_of(paid), situation_of([*paid, *own, *unknown])
+    assert OWN.touches(both).sum() == 50
+    assert worth(OWN, both) == worth(OWN, alone)
+    assert (
+        OWN.apply(both).infrastructure.cost("GPU inference")
+        == OWN.apply(alone).infrastructure.cost("GPU inference")
+        > 0
+    )
+
+
 def test_shorter_waits_need_no_fewer_replicas() -> None:
     calls = [call(second=10 * (n // 40), output_tokens=50) for n in range(400)]
     situation = situation_of(calls)
