@@ -172,14 +172,19 @@ class CommittedUse:
         hourly, day = hourly_use(situation, self.category, self.calls)
         change = self.usd_per_hour * (1 - self.discount) - np.minimum(hourly, self.usd_per_hour)
         daily = np.bincount(day, weights=change, minlength=situation.window.days).astype(np.float64)
-        line = CostLine(
-            self.category,
-            "Commitment: its fee less the use that it pays for",
-            None,
-            daily,
-            kind="what-if",
-        )
-        return situation.with_infrastructure(situation.infrastructure.adding(line))
+        infrastructure = situation.infrastructure
+        for feature, part in _owners(situation, self.category):
+            infrastructure = infrastructure.adding(
+                CostLine(
+                    self.category,
+                    "Commitment: its fee less the use that it pays for",
+                    None,
+                    daily * part,
+                    feature=feature,
+                    kind="what-if",
+                )
+            )
+        return situation.with_infrastructure(infrastructure)
 
     def assumptions(self) -> list[str]:
         return [
@@ -212,6 +217,24 @@ def hourly_use(situation: Situation, category: str, calls: Selection = EVERY_CAL
         raise InputError(f"nothing of the category {category!r} is paid for in this period")
     # A refund may make a day negative; nobody commits to that.
     return np.maximum(hourly, 0), day
+
+
+def _owners(situation: Situation, category: str) -> list[tuple[str | None, Floats]]:
+    """Whose a commitment is: each feature (None: shared) with its part of every day's cost of the category's resources, in order of first lines.
+
+    A day on which they cost nothing is owed as the whole window is. What covers calls is nobody's own: one commitment serves all of them.
+    """
+    costs: dict[str | None, Floats] = {}
+    lines = () if category in CALL_CATEGORIES else situation.infrastructure.matching(category=category)
+    for line in lines:
+        costs[line.feature] = costs.get(line.feature, 0.0) + np.maximum(line.daily, 0)
+    whole = sum(costs.values(), np.zeros(situation.window.days))
+    if not whole.any():
+        return [(None, np.ones(situation.window.days))]
+    return [
+        (feature, np.divide(daily, whole, out=np.full(len(whole), daily.sum() / whole.sum()), where=whole > 0))
+        for feature, daily in costs.items()
+    ]
 
 
 def _spent(situation: Situation, category: str, calls: Selection, hours: NDArray[np.int64]) -> Floats:

@@ -89,6 +89,20 @@ def test_the_lever_on_resources() -> None:
     assert after.infrastructure.lines[-1].daily.tolist() == pytest.approx([24 * (0.9 - 1.5), 24 * (0.9 - 1.0)])
 
 
+def test_a_commitment_is_owed_by_whose_resources_it_covers() -> None:
+    """Two features of 48 and 24 USD a day, the second from the second day on, and a third resource of nobody's."""
+    lines = [
+        CostLine("GPU inference", "Machines", "gpu-1", np.array([48.0, 48.0]), feature="ask"),
+        CostLine("GPU inference", "Machines", "gpu-2", np.array([0.0, 24.0]), feature="report"),
+        CostLine("Vector database", "Machines", "vectors", np.array([9.0, 9.0])),
+    ]
+    situation = situation_of([call(feature="ask"), call(feature="report")], days=2, lines=lines)
+    after = CommittedUse(usd_per_hour=1.5, discount=0.3).apply(situation)
+    found = {line.feature: line.daily.tolist() for line in after.infrastructure.lines if line.kind == "what-if"}
+    # 30 % of 36 USD a day: the first day all ask's, the second by 48 to 24.
+    assert found == {"ask": pytest.approx([-10.8, -7.2]), "report": pytest.approx([0.0, -3.6])}
+
+
 def test_the_lever_on_calls() -> None:
     situation = situation_of([call(feature="ask", cost="3"), call(feature="search", cost="5", second=3600)], 1)
     hourly, _day = hourly_use(situation, "LLM API")
