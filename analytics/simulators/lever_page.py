@@ -72,7 +72,8 @@ class LeverPage:
     key: prefix of its controls in an address. controls: its sliders for a situation. build: the lever of a setting (its neutral setting where
     nothing is to change); raises InputError. effect: what the lever does at a setting, read from what was prepared for all options of the main
     control. action: what the setting does, as the beginning of a sentence. quality: what is known of the risk at this setting. missing: what the
-    situation lacks for the lever, None: nothing. detail: a table of its own.
+    situation lacks for the lever, None: nothing. detail: a table of its own. waits_for: what must be chosen before anything is simulated, None:
+    the controls' first values simulate something.
     """
 
     key: str
@@ -89,6 +90,7 @@ class LeverPage:
     quality: Callable[[Situation, Lever, Setting], str]
     missing: Callable[[Situation], str | None]
     detail: Callable[[Situation, Lever], Detail | None]
+    waits_for: str | None = None
 
     def drawn(self, situation: Situation) -> tuple[Control, ...]:
         """`controls`, worked out once."""
@@ -174,8 +176,10 @@ def headline(page: LeverPage, outcome: Outcome, curve: pd.DataFrame, setting: Se
     """The page's answer in a sentence, with the saving per month as a range."""
     saving = outcome.waterfall.saving
     if outcome.is_neutral:
-        best = max(range(len(curve)), key=lambda place: curve["saving"].iloc[place], default=None)
         sentence = f"At this setting nothing changes: {formatting.usd(outcome.waterfall.today)} a month, as today"
+        if page.waits_for is not None and curve["is_today"].all():
+            return f"Nothing is simulated yet: choose {page.waits_for}. A month costs {formatting.usd(outcome.waterfall.today)} today"
+        best = max(range(len(curve)), key=lambda place: curve["saving"].iloc[place], default=None)
         if best is None or curve["saving"].iloc[best] <= 0:
             return f"{sentence}, and no other point of the slider costs less"
         return f"{sentence}; at most {formatting.usd(curve['saving'].iloc[best])} would be saved, at {curve['value'].iloc[best]}"

@@ -72,7 +72,7 @@ OFF = LeverPage(
     what="switching a feature off", axis="Share of calls dropped", changed="Calls dropped", risk="Revenue lost",
     controls=_off_controls, build=_off, effect=_off_effect, action=_off_action,
     quality=lambda _situation, _lever, _setting: "What these calls earn is lost too, and is no part of this cost.",
-    missing=calls_missing, detail=no_detail,
+    missing=calls_missing, detail=no_detail, waits_for="what is switched off: features, tiers of users, or both",
 )  # fmt: skip
 
 # Volume

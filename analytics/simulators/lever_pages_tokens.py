@@ -256,5 +256,5 @@ RAG = LeverPage(
         f"{setting['top_k']} chunks of {setting['chunk']:,} tokens per prompt" if setting["features"] else "Embedding only what changed"
     ),
     quality=lambda _situation, _lever, _setting: f"{NO_SAMPLES}: evaluate the answers with fewer chunks before shipping.",
-    missing=calls_missing, detail=_rag_detail,
+    missing=calls_missing, detail=_rag_detail, waits_for="the features whose prompts carry chunks",
 )  # fmt: skip

@@ -129,6 +129,16 @@ def test_a_setting_that_changes_nothing_says_so_and_where_the_slider_saves_most(
     assert sentence.endswith("would be saved, at 100%")
 
 
+@pytest.mark.parametrize("name", ["rag", "switch-off"])
+def test_a_page_that_waits_for_a_choice_says_for_which(name: str, situation: Situation) -> None:
+    page = PAGES[name]
+    nothing, chosen = defaults(page, situation), setting_of(page, situation)
+    words = headline(page, page.outcome(situation, nothing), page.curve(situation, nothing), nothing)
+    assert words.startswith(f"Nothing is simulated yet: choose {page.waits_for}. A month costs $")
+    words = headline(page, page.outcome(situation, chosen), page.curve(situation, chosen), chosen)
+    assert "yet" not in words
+
+
 def test_a_setting_that_costs_more_says_so(situation: Situation) -> None:
     page = PAGES["output-limit"]
     setting = setting_of(page, situation, cap="100")
