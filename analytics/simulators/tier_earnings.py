@@ -11,6 +11,8 @@ from decimal import Decimal
 
 import pandas as pd
 
+from analytics.cost_kinds import FEATURE, UNTAGGED
+from analytics.frames import name_order
 from analytics.ratios import per_unit
 from analytics.simulators.lever import checked
 from analytics.simulators.tier_switch import repriced_tier, repricer
@@ -31,7 +33,8 @@ def with_calls(
 
     Columns: feature, user_tier, calls (of the period), cost_per_call and revenue_per_call (Decimal, today; None where not known), cost_change and
     revenue_change (Decimal, times `scale`; what is split over tiers by their calls, GPUs say, costs as today), result (revenue_change -
-    cost_change: what is left over more than today), gross_margin (today), note. None where not known. The largest loss first.
+    cost_change: what is left over more than today), gross_margin (today), note. None where not known. The largest loss first. Unless features are
+    named, calls without one (feature None) change with the others: they cost, and what they earn is not known.
 
     Raises InputError for a negative `times`.
     """
@@ -39,7 +42,7 @@ def with_calls(
     change, by = Decimal(repr(float(times))) - 1, Decimal(repr(float(scale)))
     rows = []
     for row in margins.to_dict("records"):
-        if row["kind"] != "feature" or (features and row["feature"] not in features):
+        if row["kind"] not in (FEATURE, UNTAGGED) or (features and row["feature"] not in features):
             continue
         if tiers and row["user_tier"] not in tiers:
             continue
@@ -56,7 +59,14 @@ def with_calls(
                 "result": None if cost is None or revenue is None else revenue - cost,
             }
         )
-    rows.sort(key=lambda row: (row["result"] is None, row["result"] or 0, row["feature"]))
+    rows.sort(
+        key=lambda row: (
+            row["result"] is None,
+            row["result"] or 0,
+            name_order(row["feature"]),
+            name_order(row["user_tier"]),
+        )
+    )
     return pd.DataFrame(rows, columns=list(STAKE_COLUMNS), dtype=object)
 
 

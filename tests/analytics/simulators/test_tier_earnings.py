@@ -35,6 +35,7 @@ def _margins() -> pd.DataFrame:
         ("feature", "jobs", None, 10, Decimal("10"), None, None, "USD", None, "revenue not tracked"),
         ("feature", "blind", "free", 3, None, Decimal("1"), Decimal("0"), "USD", None, "cost not known"),
         ("shared", None, None, 0, Decimal("50"), None, Decimal("0"), "USD", None, None),
+        ("untagged", None, "free", 20, Decimal("8"), None, Decimal("0"), "USD", None, "names no feature"),
     ]
     return pd.DataFrame(rows, columns=list(columns), dtype=object)
 
@@ -51,10 +52,11 @@ def test_switching_a_tier_off_by_hand() -> None:
 def test_half_as_many_again_of_everything() -> None:
     frame = with_calls(_margins(), 1.5, scale=2.0)
     assert list(zip(frame["feature"], frame["user_tier"], strict=True)) == [
-        ("write", "free"), ("write", "pro"), ("blind", "free"), ("jobs", None),
+        ("write", "free"), ("write", "pro"), ("blind", "free"), ("jobs", None), (None, "free"),
     ]  # fmt: skip
-    assert list(frame["result"]) == [Decimal(1074 - 2100), Decimal(570 - 300), None, None]
-    assert total_of(frame, "cost_change") == Decimal(2100 + 300 + 10)
+    assert list(frame["result"]) == [Decimal(1074 - 2100), Decimal(570 - 300), None, None, None]
+    # Calls that name no feature happen as often as the others, and cost; machines and databases that nobody owns do not.
+    assert total_of(frame, "cost_change") == Decimal(2100 + 300 + 10 + 8)
     assert total_of(frame, "revenue_change") == Decimal(1074 + 570 + 1)
     assert total_of(frame.iloc[3:], "result") is None
     with pytest.raises(InputError, match="how many times"):
