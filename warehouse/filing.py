@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse import callers
+from warehouse import callers, feature_users
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
 from warehouse.rollups import ROLLUPS, categorised, local_date, rollup_key
@@ -111,7 +111,7 @@ class Filing:
         for name, select in ROLLUPS.get(table.name, {}).items():
             self.connection.execute(f"CREATE TABLE filed.{name} AS {select(self.configuration, f'filed.{table.name}')}")
         if table.name == "calls":
-            self.connection.execute(f"CREATE TABLE filed.{callers.NAME} AS {callers.callers('filed.user_days')}")
+            self._sum_users(self.connection, "filed")
         self.connection.execute("DETACH filed")
         if not rows:
             path.unlink()
@@ -141,13 +141,20 @@ class Filing:
         for name, select in ROLLUPS[table.name].items():
             self.connection.execute(f"DELETE FROM filed.{name} WHERE date IN ({listed})")
             self.connection.execute(f"INSERT INTO filed.{name} {select(self.configuration, changed)}")
-        self.connection.execute(f"CREATE OR REPLACE TABLE filed.{callers.NAME} AS {callers.callers('filed.user_days')}")
+        self._sum_users(self.connection, "filed")
         self.connection.execute("CHECKPOINT filed")
         self.connection.execute("DETACH filed")
         if not rows:
             path.unlink()
             return None
         return self.writer.adopt(path, table.name, base.month, rows)
+
+    def _sum_users(self, session: duckdb.DuckDBPyConnection, name: str) -> None:
+        """Write the roll-ups that a month's users have as a whole, once its days are there."""
+        by_day = callers.callers(f"{name}.user_days")
+        session.execute(f"CREATE OR REPLACE TABLE {name}.{callers.NAME} AS {by_day}")
+        listed = feature_users.feature_users(self.configuration, name)
+        session.execute(f"CREATE OR REPLACE TABLE {name}.{feature_users.NAME} AS {listed}")
 
     def may_amend(self, base: FactFile, changes: int) -> bool:
         """Whether a month file is better amended than written anew for so many rows that leave or join: its roll-ups are cut as they are now,

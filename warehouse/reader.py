@@ -17,7 +17,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from warehouse import callers
+from warehouse import callers, feature_users
 from warehouse.compiling import sql_of
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
@@ -86,7 +86,7 @@ class Warehouse:
         if threads:
             self.connection.execute(f"SET threads = {threads}")
         self._attach(store)
-        self._attach_callers()
+        self._attach_sums_of_users()
 
     @property
     def snapshot_id(self) -> str:
@@ -150,12 +150,15 @@ class Warehouse:
                 else:
                     self.connection.execute(f"CREATE TABLE {name} AS {select(self.configuration, base)}")
 
-    def _attach_callers(self) -> None:
-        """The table from which active users are counted, where it was written for this configuration."""
-        cut_as_now = self.snapshot is not None and self.snapshot.rollup_key == rollup_key(self.configuration)
-        if self.snapshot and cut_as_now and not self._rules_need_rows(callers.NAME):
-            files = enumerate(self.snapshot.files)
-            callers.attach(self.connection, [f"f{place}" for place, file in files if file.table == "calls"])
+    def _attach_sums_of_users(self) -> None:
+        """The tables from which active users are counted and a feature's dearest users are told, where they were written for this configuration."""
+        if self.snapshot is None or self.snapshot.rollup_key != rollup_key(self.configuration):
+            return
+        files = {f"f{place}": file.month for place, file in enumerate(self.snapshot.files) if file.table == "calls"}
+        if not self._rules_need_rows(callers.NAME):
+            callers.attach(self.connection, list(files))
+        if not self._rules_need_rows(feature_users.NAME):
+            feature_users.attach(self.connection, files)
 
     def _view(self, name: str, parts: list[str]) -> None:
         if parts:
@@ -181,6 +184,8 @@ class Warehouse:
             return any(rule.dimension in ("feature", "user_tier") for rule in of_calls)
         if rollup == callers.NAME:
             return any(rule.dimension == "user_tier" for rule in of_calls)
+        if rollup == feature_users.NAME:
+            return any(rule.dimension == "feature" for rule in of_calls)
         return any(rule.needs_rows for rule in of_calls)
 
     def _tagged_rollup(self, name: str, select: str) -> str:
@@ -227,17 +232,12 @@ class Warehouse:
         return ibis.Schema.from_pyarrow(relation.to_arrow_table().schema)
 
     def has_table(self, name: str) -> bool:
-        """Whether a table of this name exists already."""
+        """Whether a table or view of this name exists already."""
         with self._lock:
             if name in self._schemas:
                 return True
-            row = (
-                self.connection.cursor()
-                .execute(
-                    "SELECT count(*) FROM duckdb_tables() WHERE table_name = ? AND database_name = 'memory'", [name]
-                )
-                .fetchone()
-            )
+            known = "SELECT count(*) FROM information_schema.tables WHERE table_name = ? AND table_catalog = 'memory'"
+            row = self.connection.cursor().execute(known, [name]).fetchone()
             return bool(row and row[0])
 
     def materialise(self, name: str, expression: ir.Table) -> ir.Table:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.intake import load_paths
-from warehouse import callers
+from warehouse import callers, feature_users
 from warehouse.configuration import Configuration
 from warehouse.load_report import LoadReport
 from warehouse.reader import open_current
@@ -186,6 +186,7 @@ def test_sums_of_days_are_those_of_their_calls_after_every_amendment(tmp_path: P
                     rollup: select(configuration, f"f{number}.calls") for rollup, select in ROLLUPS["calls"].items()
                 }
                 wanted[callers.NAME] = callers.callers(f"f{number}.user_days")
+                wanted[feature_users.NAME] = feature_users.feature_users(configuration, f"f{number}")
                 for rollup, select in wanted.items():
                     there, again = f"SELECT * FROM f{number}.{rollup}", f"SELECT * FROM ({select})"
                     for differs in (f"{there} EXCEPT ALL {again}", f"{again} EXCEPT ALL {there}"):

@@ -10,6 +10,7 @@ import ibis
 import numpy as np
 import pytest
 
+from analytics.feature_detail import feature_detail
 from analytics.filters import Filters
 from analytics.simulators.batch import Batch
 from analytics.simulators.build_situation import build_situation
@@ -19,6 +20,7 @@ from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.prompt_cache import PromptCache
 from analytics.simulators.run_scenario import run
 from analytics.simulators.workload import CODED, Workload
+from tests.engines.small import differences
 from warehouse.reader import Warehouse
 from warehouse.schema import TOKEN_CLASSES
 
@@ -34,6 +36,17 @@ def what_pages_ask_first(here: Warehouse, there: Warehouse) -> None:
     assert (there.is_demo, there.is_empty, there.snapshot_id) == (True, False, here.snapshot_id)
     for name in ("feature", "team", "user_tier", "model", "provider"):
         assert there.dimension_values(name) == here.dimension_values(name)
+
+
+def dearest_users_of_features(here: Warehouse, there: Warehouse) -> None:
+    """Of whole months, from the lists; of April and May, where days are cut, from what is summed by day."""
+    assert here.has_table("feature_users")
+    assert there.has_table("feature_users")
+    for filters in (Filters(date(2026, 4, 1), date(2026, 4, 30)), Filters(date(2026, 1, 1), date(2026, 12, 31)), APRIL):
+        for feature in here.dimension_values("feature")[:2]:
+            frame = feature_detail(here, filters, feature, "user")
+            assert len(frame) > 5
+            assert differences(frame, feature_detail(there, filters, feature, "user")) == []
 
 
 def shares_of_amounts_end_in_the_same_digit(here: Warehouse, there: Warehouse) -> None:
@@ -140,6 +153,7 @@ def _named(line: CostLine) -> tuple[object, ...]:
 
 CHECKS: tuple[Check, ...] = (
     what_pages_ask_first,
+    dearest_users_of_features,
     shares_of_amounts_end_in_the_same_digit,
     exact_quantiles_and_distinct_counts,
     calls_that_a_what_if_replays,

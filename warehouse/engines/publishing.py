@@ -13,6 +13,7 @@ from pathlib import Path
 import ibis
 import pyarrow.parquet as pq
 
+from warehouse import feature_users
 from warehouse.configuration import Configuration
 from warehouse.engines.engine import KEPT_PUBLICATIONS, Engine, Publication, open_engine
 from warehouse.engines.settings import EngineSettings, engine_settings
@@ -26,7 +27,8 @@ from warehouse.tag_rules import TagRule
 
 LINES = "charge_lines"
 PUBLISHED = (*TABLES, *(name for rollups in ROLLUPS.values() for name in rollups), LINES)
-"""Every table of a publication: the canonical ones, the roll-ups, and billing lines with their dimensions."""
+"""Every table of a publication: the canonical ones, the roll-ups, and billing lines with their dimensions; beside them the lists of users, where
+the store has them."""
 
 Told = Callable[[str], None]
 
@@ -113,7 +115,8 @@ def rules_digest(rules: tuple[TagRule, ...]) -> str:
 def table_schemas(configuration: Configuration) -> dict[str, ibis.Schema]:
     """Columns and types of every published table."""
     empty = Warehouse(Store(Path("nowhere")), None, configuration, threads=1, revision=0, tag_rules=())
-    return {name: empty.table(name).schema() for name in PUBLISHED}
+    schemas = {name: empty.table(name).schema() for name in PUBLISHED}
+    return schemas | {feature_users.NAME: ibis.schema(feature_users.COLUMNS)}
 
 
 def _planned(
@@ -121,7 +124,8 @@ def _planned(
 ) -> tuple[Publication, list[tuple[FactFile, list[tuple[str, str]]]]]:
     key, rules = rollup_key(configuration), rules_digest(whole.tag_rules)
     work: list[tuple[FactFile, list[tuple[str, str]]]] = []
-    parts: dict[str, list[str]] = {name: [] for name in PUBLISHED}
+    listed = whole.has_table(feature_users.NAME)
+    parts: dict[str, list[str]] = {name: [] for name in (*PUBLISHED, feature_users.NAME)}
     for file in snapshot.files:
         # A file's name is unique in its store only, and an engine may be shared: its size and time tell stores apart.
         changed = (store.facts / file.name).stat().st_mtime_ns
@@ -130,7 +134,7 @@ def _planned(
             version.append(repr(whole.state.restatements(whole.revision)))
         digest = hashlib.sha256("\n".join(version).encode()).hexdigest()[:12]
         part = f"{(file.month or 'all').replace('-', '_')}_{digest}"
-        tables = [(name, part) for name in _tables_of(file)]
+        tables = [(name, part) for name in _tables_of(file, listed=listed)]
         for name, _ in tables:
             parts[name].append(part)
         work.append((file, tables))
@@ -143,7 +147,7 @@ def _planned(
     return publication, work
 
 
-def _tables_of(file: FactFile) -> Iterator[str]:
+def _tables_of(file: FactFile, *, listed: bool) -> Iterator[str]:
     if file.table == META:
         yield from (table.name for table in META_TABLES)
         return
@@ -152,6 +156,8 @@ def _tables_of(file: FactFile) -> Iterator[str]:
         return
     yield file.table
     yield from ROLLUPS.get(file.table, {})
+    if file.table == "calls" and listed:
+        yield feature_users.NAME
     if file.table == "charges":
         yield LINES
 

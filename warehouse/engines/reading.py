@@ -15,6 +15,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from warehouse import feature_users
 from warehouse.configuration import Configuration
 from warehouse.engines.engine import Engine, Publication, open_engine
 from warehouse.engines.publishing import table_schemas
@@ -114,8 +115,8 @@ class EngineWarehouse(Warehouse):
         return ibis.table(self._published[name], name=self.engine.relation(self.publication, name))
 
     def has_table(self, name: str) -> bool:
-        """Whether a table of this name is kept."""
-        return name in self._kept
+        """Whether a table of this name is kept, or was published where not every publication has it."""
+        return name in self._kept or (name == feature_users.NAME and bool(self.publication.parts.get(name)))
 
     def materialise(self, name: str, expression: ir.Table) -> ir.Table:
         """Keep the answer on the engine, beside the publication (once; later calls return it)."""
