@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import reduce
 
 import ibis
-import ibis.expr.types as ir
 import pandas as pd
 
 from analytics import formatting
 from analytics.filters import UNTAGGED, Filters
 from analytics.frames import Row, frame_of, name_order, rows_of
-from analytics.ledger import MONEY
 from analytics.period_names import during
-from analytics.waste_calls import FLAGGED, GROUP, Search
+from analytics.waste_calls import GROUP, Search
 from analytics.waste_gpus import IDLE_BELOW, IdleGpu, idle_gpus, idle_hours
 from analytics.waste_kinds import CALL_KINDS, IDLE_GPU, KINDS, MEASURED
 from analytics.waste_scope import Scope, scope_of
+from analytics.waste_sums import call_sums
 from warehouse.errors import InputError
 from warehouse.reader import Warehouse
 
@@ -54,7 +52,10 @@ def waste(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
     What costs less than `WORTH_TELLING` a month is left out. Empty: nothing found.
     """
     scope = scope_of(warehouse, filters)
-    rows = [*_of_calls(warehouse, scope), *(_of_gpu(gpu, scope) for gpu in idle_gpus(warehouse, scope))]
+    rows = [
+        *(_call_row(row, scope) for row in call_sums(warehouse, scope)),
+        *(_of_gpu(gpu, scope) for gpu in idle_gpus(warehouse, scope)),
+    ]
     rows = [row for row in rows if row["waste_per_month"] is None or row["waste_per_month"] >= WORTH_TELLING]
     rows.sort(key=_dearest)
     return frame_of(rows, COLUMNS)
@@ -175,27 +176,6 @@ def _headline(
     return (
         f"{sure} a month could be avoided for certain, and up to {more} more after a check, as seen {during(filters)}"
     )
-
-
-def _of_calls(warehouse: Warehouse, scope: Scope) -> list[Row]:
-    """One row per kind and group of calls, `counted_once` by the order of the kinds."""
-    search, parts = Search(warehouse, scope), []
-    for place, kind in enumerate(CALL_KINDS):
-        if kind.flagged is not None:
-            found = kind.flagged(search)
-            parts.append(found.select(*FLAGGED).mutate(place=ibis.literal(place, "int64")))
-    calls: ir.Table = reduce(lambda left, right: left.union(right), parts)
-    earlier = ibis.window(group_by=[calls.source, calls.call_id], order_by=calls.place, preceding=(None, 1))
-    claimed = calls.waste.max().over(earlier).fill_null(Decimal(0))
-    calls = calls.mutate(once=ibis.greatest(calls.waste - claimed, ibis.literal(Decimal(0), MONEY)))
-    sums = calls.group_by(["place", *GROUP]).agg(
-        team=calls.team.mode(), feature=calls.feature.mode(), items=calls.count(),
-        cost=calls.cost.sum().cast(MONEY), waste=calls.waste.sum().cast(MONEY),
-        counted_once=calls.once.sum().cast(MONEY),
-        tokens=calls.tokens.sum().cast("decimal(38, 0)"), wasted_items=(calls.waste > 0).sum(),
-        first_at=calls.started_at.min(), last_at=calls.started_at.max(), days=calls.started_at.date().nunique(),
-    )  # fmt: skip
-    return [_call_row(row, scope) for row in rows_of(warehouse, sums)]
 
 
 def _call_row(row: Row, scope: Scope) -> Row:

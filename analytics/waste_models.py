@@ -67,9 +67,7 @@ def cheaper_siblings(warehouse: Warehouse, calls: ir.Table, at: datetime) -> dic
     used = rows_of(
         warehouse, calls.filter(calls.provider.notnull(), calls.model.notnull()).select("provider", "model").distinct()
     )
-    daily = warehouse.table("calls_daily")
-    daily = daily.filter(daily.provider.notnull(), daily.model.notnull(), daily.operation.isin(_CHAT))
-    known = rows_of(warehouse, daily.select("provider", "model").distinct())
+    known = known_models(warehouse)
     books = warehouse.table("prices")
     listed = rows_of(
         warehouse,
@@ -77,7 +75,7 @@ def cheaper_siblings(warehouse: Warehouse, calls: ir.Table, at: datetime) -> dic
         .select("provider", "model")
         .distinct(),
     )
-    small = [row for row in listed if SMALL_NAMES.search(row["model"])]
+    small = [(row["provider"], row["model"]) for row in listed if SMALL_NAMES.search(row["model"])]
     found: dict[str, tuple[str, Prices]] = {}
     for row in sorted(used, key=lambda row: (row["provider"], row["model"])):
         provider, model = row["provider"], row["model"]
@@ -85,12 +83,20 @@ def cheaper_siblings(warehouse: Warehouse, calls: ir.Table, at: datetime) -> dic
         if not prices or prices["output"] < PREMIUM_FROM:
             continue
         for candidates in (known, small):
-            names = [one["model"] for one in candidates if one["provider"] == provider and one["model"] != model]
+            names = [name for maker, name in candidates if maker == provider and name != model]
             best = _best(warehouse, provider, model, prices, names, at)
             if best:
                 found[f"{provider}/{model}"] = best
                 break
     return found
+
+
+def known_models(warehouse: Warehouse) -> tuple[tuple[str, str], ...]:
+    """Provider and model of every chat model that any call of the store uses, in alphabetical order."""
+    daily = warehouse.table("calls_daily")
+    daily = daily.filter(daily.provider.notnull(), daily.model.notnull(), daily.operation.isin(_CHAT))
+    rows = rows_of(warehouse, daily.select("provider", "model").distinct())
+    return tuple(sorted((row["provider"], row["model"]) for row in rows))
 
 
 def _best(

@@ -124,10 +124,16 @@ def _dimension_values(open_warehouse: Warehouse, name: str) -> list[str]:
 
 def warm() -> None:
     """Open the current snapshot and work out its ledger before the first session asks for them. Raises StoreError."""
+    opened = newest_warehouse()
+    if opened is not None:
+        ledger(opened)
+
+
+def newest_warehouse() -> Warehouse | None:
+    """The current snapshot with the rules of now, open, for whoever works without a session; None when nothing was ever loaded. Raises StoreError."""
     store = store_path()
     snapshot_id = current_id(store, configuration())
-    if snapshot_id is not None:
-        ledger(_open(str(store), snapshot_id, _rules_revision(store)))
+    return None if snapshot_id is None else _open(str(store), snapshot_id, _rules_revision(store))
 
 
 def newest() -> tuple[str, int] | None:

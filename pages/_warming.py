@@ -1,4 +1,5 @@
-"""Every page's answers for the default period, worked out before anybody asks: after the start and after each new snapshot.
+"""Every page's answers for the default period, worked out before anybody asks: after the start and after each new snapshot; then what is dear to
+find out of other months, which is kept on disk (`analytics.ahead`).
 
 Each page is drawn once for nobody: its script runs as in a session, on a thread of the server, and what it draws is dropped. What stays are the
 answers, the prepared calls and the compiled questions that the first visitor would wait for. One page at a time, and while people's pages run it
@@ -24,11 +25,13 @@ from streamlit.runtime.scriptrunner_utils.exceptions import RerunException, Stop
 from streamlit.runtime.state import SafeSessionState, SessionState
 from streamlit.util import calc_hash
 
+from analytics.ahead import questions_ahead
 from pages import _application, _data, _people
 from pages._people import Person
 from pages._registry import REGISTRY, PageEntry
 from warehouse.errors import PercallError
 from warehouse.people import ADMIN, VIEWER
+from warehouse.prepared import turn
 
 _SHELL = Path(__file__).with_name("_shell.py")
 _SESSION = "warming"
@@ -113,6 +116,33 @@ def _stand_back(stopped: threading.Event) -> Callable[[ForwardMsg], None]:
     return drop
 
 
+def look_ahead(stopped: threading.Event | None = None) -> bool:
+    """Have what is dear to find out kept on disk, one question after the other, after people's pages; whether nothing is left to find out.
+
+    False when another process is at it, or the server ends. Raises StoreError.
+    """
+    stopped = stopped or threading.Event()
+    warehouse = _data.newest_warehouse()
+    if warehouse is None:
+        return True
+    questions = questions_ahead(warehouse)
+    if not questions:
+        return True
+    with turn(warehouse) as mine:
+        for name, ask in questions if mine else ():
+            until = time.monotonic() + STANDS_BACK_SECONDS
+            while _somebody_waits() and time.monotonic() < until:
+                stopped.wait(0.01)
+            if stopped.is_set():
+                return False
+            try:
+                ask()
+            except Exception:
+                # Whoever asks on a page is told.
+                _log.debug("%s could not be found out ahead", name, exc_info=True)
+    return mine
+
+
 def _somebody_waits() -> bool:
     return any(thread.name == _PEOPLES_THREAD for thread in threading.enumerate())
 
@@ -142,12 +172,15 @@ class Warming:
 
     def _watch(self) -> None:
         warmed: object = None
+        looked_ahead: object = None
         while not self._stopped.is_set():
             try:
                 now = _data.newest()
                 if now is not None and now != warmed:
                     warmed = now
                     warm_pages(stopped=self._stopped)
+                if now is not None and now != looked_ahead and look_ahead(self._stopped):
+                    looked_ahead = now
             except PercallError as error:
                 # The pages say the same to whoever opens one.
                 _log.debug("nothing could be prepared: %s", error)

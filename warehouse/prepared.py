@@ -2,6 +2,7 @@
 
 ```
 <store>/prepared/<name>-<key>/<table>.arrow   the tables, uncompressed, so that they are read by mapping them into memory
+<store>/prepared/turn.lock                    who prepares ahead of being asked
 <store>/prepared/<name>-<key>/about.json      the fact files that they were made of, and the key in words
 ```
 
@@ -18,6 +19,7 @@ made of fact files that are gone.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import logging
@@ -25,7 +27,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -52,6 +54,7 @@ ABANDONED_AFTER = 3600
 
 _UNFINISHED = ".making-"
 _ABOUT = "about.json"
+_TURN = "turn.lock"
 
 _log = logging.getLogger("percall.prepared")
 
@@ -101,6 +104,28 @@ def is_prepared(warehouse: Warehouse, name: str, needs: Needs) -> bool:
     """Whether these tables are kept now."""
     place = _place(warehouse, name, needs)
     return place is not None and (place / _ABOUT).exists()
+
+
+@contextlib.contextmanager
+def turn(warehouse: Warehouse) -> Iterator[bool]:
+    """Whether it is this one's turn to prepare what nobody waits for yet: one at a time per store, in all processes. It ends with the block.
+
+    Where nothing can be written it is nobody's.
+    """
+    folder = warehouse.store.path / FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / _TURN).open("a")
+    except OSError:
+        yield False
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
 
 
 def _place(warehouse: Warehouse, name: str, needs: Needs) -> Path | None:
@@ -227,6 +252,8 @@ def _make_room(warehouse: Warehouse, newest: Path) -> None:
     kept: list[tuple[float, int, Path]] = []
     for entry in os.scandir(newest.parent):
         path = Path(entry.path)
+        if entry.name == _TURN:
+            continue
         try:
             used = entry.stat().st_mtime
             if entry.name.startswith(_UNFINISHED):
@@ -258,3 +285,7 @@ def _remove(place: Path) -> None:
     with contextlib.suppress(OSError):
         place.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
+
+
+# Now, while the sources on disk are still those that run: a server lives longer than they may.
+_program()

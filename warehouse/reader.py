@@ -247,6 +247,16 @@ class Warehouse:
                 self.connection.cursor().execute(f'CREATE TABLE "{name}" AS {self.sql(expression)}')
             return self.table(name)
 
+    def hold(self, name: str, rows: pa.Table) -> ir.Table:
+        """Take rows that were found out before as table `name` of this open snapshot (once; later calls return it)."""
+        with self._lock:
+            if not self.has_table(name):
+                cursor = self.connection.cursor()
+                cursor.register(f"held_{name}", rows)
+                cursor.execute(f'CREATE TABLE "{name}" AS SELECT * FROM "held_{name}"')
+                cursor.unregister(f"held_{name}")
+            return self.table(name)
+
     @staticmethod
     def sql(expression: ir.Expr) -> str:
         """The SQL that answers an expression, for "how was this obtained"."""

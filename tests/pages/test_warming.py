@@ -5,16 +5,23 @@ from __future__ import annotations
 import importlib
 import threading
 import time
+from datetime import date
 from pathlib import Path
 from types import CodeType
 
 import pytest
 from streamlit import config
 
+from analytics import waste_sums
+from analytics.filters import Filters
+from analytics.waste import waste
 from pages import _data, _warming
 from pages._registry import REGISTRY
 from tests.pages import small_store
 from tests.pages.product import open_product
+from warehouse.configuration import Configuration
+from warehouse.prepared import FOLDER, turn
+from warehouse.reader import open_current
 
 ABOUT_PEOPLE = {"st", "streamlit", "session_state", "may", "require", "current_person", "look_up_person", "user"}
 """Names by which code finds out who is asking."""
@@ -31,7 +38,9 @@ def _warm() -> list[str]:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """All files but those that keep what was found out."""
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if not name.startswith(f"{FOLDER}/")}
 
 
 def test_after_warming_no_page_has_a_question_left(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,3 +120,28 @@ def test_who_comes_during_the_warming_is_served(small: Path, monkeypatch: pytest
     stopped.set()
     thread.join(60)
     assert not thread.is_alive()
+
+
+def test_other_months_are_looked_into_ahead_by_one_process_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    small_store.build(store, months=("2026-04", "2026-05"))
+    monkeypatch.setenv(_data.STORE_VARIABLE, str(store))
+    warehouse = _data.newest_warehouse()
+    assert warehouse is not None
+    with turn(warehouse) as mine:
+        assert mine
+        assert not _warming.look_ahead()
+    assert not list((store / FOLDER).glob("waste-*"))
+    assert _warming.look_ahead()
+    # Two months, and the week under review.
+    assert len(list((store / FOLDER).glob("waste-*"))) == 3
+    monkeypatch.setattr(waste_sums, "_sums", _never)
+    _data.forget()
+    for filters in (Filters(date(2026, 4, 1), date(2026, 4, 30)), Filters(date(2026, 5, 1), date(2026, 5, 31))):
+        assert list(waste(open_current(store, Configuration()), filters)["kind"]) == []
+
+
+def _never(*_arguments: object) -> None:
+    raise AssertionError("the calls were searched again")

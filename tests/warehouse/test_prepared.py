@@ -184,7 +184,8 @@ def test_tables_that_were_read_stay_readable_when_their_files_are_removed(tmp_pa
     assert tables["values"].equals(VALUES)
 
 
-def _ask(path: Path, begin: Callable[[], object]) -> None:
+def _ask(path: Path, begin: Callable[[], object], program: str) -> None:
+    kept._program = lambda: program  # type: ignore[assignment]
     warehouse = open_current(path, Configuration())
     begin()
     assert prepared(warehouse, "sums", CALLS, Making())["values"].equals(VALUES)
@@ -194,7 +195,7 @@ def test_two_processes_that_make_the_same_leave_it_once_and_whole(tmp_path: Path
     load(tmp_path, month(5))
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)
-    processes = [context.Process(target=_ask, args=(tmp_path, barrier.wait)) for _ in range(2)]
+    processes = [context.Process(target=_ask, args=(tmp_path, barrier.wait, kept._program())) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
