@@ -178,18 +178,18 @@ def test_what_does_not_fit_is_left_out_with_its_reason(rows: Rows, tmp_path: Pat
 
 
 def test_growth_compares_the_same_question_and_engine() -> None:
-    def result(seconds: dict[str, float]) -> dict[str, object]:
-        facts = {"cpu_seconds": 1.0, "peak_bytes": 0, "times": 1}
+    def result(cpu: dict[str, float]) -> dict[str, object]:
+        facts = {"seconds": 1.0, "peak_bytes": 0, "times": 1}
         asked = {
-            question: {"how": "", "rows": 1, "engines": {n: facts | {"seconds": s} for n, s in seconds.items()}}
+            question: {"how": "", "rows": 1, "engines": {n: facts | {"cpu_seconds": s} for n, s in cpu.items()}}
             for question in TITLES
         }
-        return {"engines": {name: {} for name in seconds}, "questions": asked}
+        return {"engines": {name: {} for name in cpu}, "questions": asked}
 
     text = growth({10: result({OWN: 1.0, "pandas": 1.0}), 100: result({OWN: 11.0, "Polars": 1.0})})
     assert "| Q1 daily cost by feature | view costs | 11.0 |" in text
     assert "pandas" not in text
-    assert "except Q1 (11.0, of CPU 1.0), Q2" in text
+    assert "(at most twice the CPU), except Q1 (11.0), Q2" in text
     assert "Percall's answers grow no faster than the calls (10 times), except Q1" in text
     flat = growth({10: result({OWN: 1.0}), 100: result({OWN: 1.5})})
     assert "What pages ask does not grow with the calls.\n" in flat
