@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
 
@@ -13,6 +15,14 @@ __all__ = ["demo_store", "demo_warehouse", "empty_store"]
 # A busy machine is no defect: no example fails for the time it took.
 settings.register_profile("percall", deadline=None)
 settings.load_profile("percall")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile` hands the longest files out first."""
+    from tests.longest_first import LongestFirst
+
+    return LongestFirst(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
