@@ -1,17 +1,23 @@
 """Storing new calls month by month: each is read, priced and written by one statement, and only calls that are told twice are looked at again.
 
-Memory does not grow with the number of calls but by 8 bytes for each new one: the hash of its id, which finds those that are told twice.
+Memory does not grow with the number of calls but by 8 bytes for each new one: the hash of its id, which finds those that are told twice. At most
+two months are at work at a time: one is summed up, the next is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import duckdb
+import numpy as np
+import pyarrow as pa
+
 from warehouse.call_pieces import FiledCalls
-from warehouse.call_tally import CALL_LOADS
+from warehouse.call_tally import CALL_LOADS, day_of_part
 from warehouse.errors import StoreError
 from warehouse.filing import Filing
 from warehouse.load_report import LoadReport, Progress
@@ -78,8 +84,9 @@ class NewCalls:
         )
         names = ", ".join("l.load_id" if name == "load_id" else f'c."{name}"' for name in CALLS.names)
         order = "" if all(one_day for _part, _whole, one_day in parts) else " ORDER BY started_at"
+        source = "" if tally.one_source else " AND c.source = l.source"
         return f"""SELECT {names} FROM ({costs}) AS c JOIN {CALL_LOADS} AS l
-                   ON c._part = l.part AND CAST(c.started_at AS DATE) = l.day AND c.source = l.source{order}"""
+                   ON {day_of_part("c._part", "CAST(c.started_at AS DATE)")} = l.place{source}{order}"""
 
 
 class CallMonths:
@@ -105,12 +112,11 @@ class CallMonths:
         after = self._repeated_costs() if told_twice else {}
         won = self._repeated_sums() if told_twice else {}
         months = sorted({*self.tally.months(), *taken, *won})
-        for position, month in enumerate(months):
-            self.progress(f"calls {month}", 0.6 + 0.35 * position / len(months))
+        changes = {month: self.tally.sums_of(month)[0] + taken.get(month, _NOTHING)[0] for month in months}
+        self._write_all(changes, told_twice, files)
+        for month in months:
             expected = _plus(self._stored_sums(month), self.tally.sums_of(month), won.get(month, _NOTHING))
             expected = _plus(expected, taken.get(month, _NOTHING), sign=-1)
-            changes = self.tally.sums_of(month)[0] + taken.get(month, _NOTHING)[0]
-            self._write(month, told_twice, changes, files)
             written = files.get((CALLS.name, month))
             self._check(month, expected, written, own)
             restate_month(self.filing, CALLS.name, month, written, reports)
@@ -132,9 +138,7 @@ class CallMonths:
         slices = 1 + ids // IDS_AT_ONCE
         for slice_ in range(slices):
             of_slice = f"id % {slices} = {slice_}"
-            self.connection.execute(
-                f"INSERT INTO repeated_ids SELECT id FROM new_ids WHERE {of_slice} GROUP BY 1 HAVING count(*) > 1"
-            )
+            self._note_repeated(self.connection.execute(f"SELECT id FROM new_ids WHERE {of_slice}"))
             for file in self.filing.base_files(CALLS.name):
                 stored = f"SELECT rowid AS place, hash(call_id) AS id FROM {self.filing.attach(file)}.{CALLS.name}"
                 self.connection.execute(
@@ -145,6 +149,17 @@ class CallMonths:
         self.connection.execute("DROP TABLE new_ids")
         ((found,),) = self.connection.execute("SELECT count(*) FROM repeated_ids").fetchall()
         return bool(found)
+
+    def _note_repeated(self, found: duckdb.DuckDBPyConnection) -> None:
+        """Put the numbers that occur twice into `repeated_ids`. Sorting them takes a tenth of the time that counting each takes (0.02 against
+        0.2 µs of CPU per call), and no memory but their own."""
+        ids = np.asarray(found.fetchnumpy()["id"])
+        ids.sort()
+        repeated = np.unique(ids[1:][ids[1:] == ids[:-1]])
+        if len(repeated):
+            self.connection.register("found_twice", pa.table({"id": repeated}))
+            self.connection.execute("INSERT INTO repeated_ids SELECT id FROM found_twice")
+            self.connection.unregister("found_twice")
 
     def _gather_repeated(self) -> tuple[dict[int, Decimal | None], dict[str, Sums]]:
         """Make `repeated_calls`, one row per call that is told twice. Answers with the costs by load, and the sums by month, before merging."""
@@ -176,27 +191,39 @@ class CallMonths:
         ).fetchall()
         return calls, reported, output
 
-    def _write(self, month: str, told_twice: bool, changes: int, files: dict[tuple[str, str], FactFile]) -> None:
-        """Write a month: stored calls, those told twice left out, the new ones, and each that is told twice once."""
-        new = self.new.select(month, f"NOT {_IS_REPEATED}" if told_twice else "true")
-        repeated = f" UNION ALL SELECT {_NAMES} FROM repeated_calls WHERE {_lies_in(month)}" if told_twice else ""
-        base = self.filing.base_files(CALLS.name, [month])
+    def _write_all(self, changes: dict[str, int], told_twice: bool, files: dict[tuple[str, str], FactFile]) -> None:
+        """Write these months, each of so many changes, into `files`: while one is summed up, the next is written already."""
         # A guess of how many calls a file holds must not make them the side of a join that is kept in memory.
         self.connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         try:
-            if base and self.filing.may_amend(base[0], changes):
-                written = self.filing.amend_month(
-                    CALLS, base[0], self._days(month), leave=_is_stored_twice(month), join=f"({new}){repeated}"
-                )
-                files.pop((CALLS.name, month), None)
-                if written:
-                    files[(CALLS.name, month)] = written
-                return
-            stored = f"SELECT {_NAMES} FROM ({self.filing.base_relation(CALLS.name, [month])})"
-            stored += f" WHERE NOT {_IS_REPEATED}" if told_twice else ""
-            self.filing.replace(CALLS, month, f"{stored} UNION ALL ({new}){repeated}", files, in_order=True)
+            with ThreadPoolExecutor(1) as other_thread:
+                written: dict[str, Future[FactFile | None]] = {}
+                for position, month in enumerate(changes):
+                    self.progress(f"calls {month}", 0.6 + 0.35 * position / len(changes))
+                    sum_up = self._write(month, told_twice, changes[month])
+                    wait(written.values())  # no more than two months are at work
+                    written[month] = other_thread.submit(sum_up)
+                for month, file in written.items():
+                    files.pop((CALLS.name, month), None)
+                    if found := file.result():
+                        files[(CALLS.name, month)] = found
         finally:
             self.connection.execute("RESET disabled_optimizers")
+
+    def _write(self, month: str, told_twice: bool, changes: int) -> Callable[[], FactFile | None]:
+        """Write a month: stored calls, those told twice left out, the new ones, and each that is told twice once. Answers with what is left to do
+        for its file (see `Filing.write_facts`)."""
+        new = self.new.select(month, f"NOT {_IS_REPEATED}" if told_twice else "true")
+        repeated = f" UNION ALL SELECT {_NAMES} FROM repeated_calls WHERE {_lies_in(month)}" if told_twice else ""
+        base = self.filing.base_files(CALLS.name, [month])
+        if base and self.filing.may_amend(base[0], changes):
+            written = self.filing.amend_month(
+                CALLS, base[0], self._days(month), leave=_is_stored_twice(month), join=f"({new}){repeated}"
+            )
+            return lambda: written
+        stored = f"SELECT {_NAMES} FROM ({self.filing.base_relation(CALLS.name, [month])})"
+        stored += f" WHERE NOT {_IS_REPEATED}" if told_twice else ""
+        return self.filing.write_facts(CALLS, month, f"{stored} UNION ALL ({new}){repeated}", in_order=True)
 
     def _days(self, month: str) -> set[date]:
         """Days, in the reporting time zone, of which calls of a month leave or join, and perhaps their neighbours."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import date
 from pathlib import Path
 
@@ -98,21 +98,39 @@ class Filing:
     def write_month(self, table: Table, month: str, source: str, *, in_order: bool = False) -> FactFile | None:
         """Write one month file (facts and roll-ups) from a SELECT; None when it has no rows. `in_order`: the SELECT gives the rows as they
         are to lie; else they are sorted by time."""
+        return self.write_facts(table, month, source, in_order=in_order)()
+
+    def write_facts(
+        self, table: Table, month: str, source: str, *, in_order: bool = False
+    ) -> Callable[[], FactFile | None]:
+        """Write the facts of a month file (see `write_month`). Answers with what sums them up and brings the file to the disk, which another
+        thread may do while the next month is written: it has a session of its own, and where it waits for the disk or counts on one core,
+        the other core has work."""
         path = self.store.scratch / f"{table.name}-{month}.duckdb"
-        self.connection.execute(f"ATTACH '{path_text(path)}' AS filed")
-        names = ", ".join(f'"{name}"' for name in table.names)
+        name = f"filed_{table.name}_{month.replace('-', '_')}"
+        self.connection.execute(f"ATTACH '{path_text(path)}' AS {name}")
+        names = ", ".join(f'"{column}"' for column in table.names)
         if table.name == "charges" and self.base and self.base.rollup_key != rollup_key(self.configuration):
             source = categorised(self.configuration, source)
-        self.connection.execute(table.ddl(f"filed.{table.name}"))
+        self.connection.execute(table.ddl(f"{name}.{table.name}"))
         order = "" if in_order else f" ORDER BY {self._order(table)}"
-        self.connection.execute(f"INSERT INTO filed.{table.name} SELECT {names} FROM ({source}){order}")
-        row = self.connection.execute(f"SELECT count(*) FROM filed.{table.name}").fetchone()
-        rows = row[0] if row else 0
-        for name, select in ROLLUPS.get(table.name, {}).items():
-            self.connection.execute(f"CREATE TABLE filed.{name} AS {select(self.configuration, f'filed.{table.name}')}")
-        if table.name == "calls":
-            self._sum_users(self.connection, "filed")
-        self.connection.execute("DETACH filed")
+        self.connection.execute(f"INSERT INTO {name}.{table.name} SELECT {names} FROM ({source}){order}")
+        session = self.connection.cursor()
+        return lambda: self._sum_up(session, table, month, path, name)
+
+    def _sum_up(
+        self, session: duckdb.DuckDBPyConnection, table: Table, month: str, path: Path, name: str
+    ) -> FactFile | None:
+        """Write the roll-ups of a file attached under this name, and hand it over; ends the session."""
+        with session:
+            session.execute("SET TimeZone = 'UTC'")
+            ((rows,),) = session.execute(f"SELECT count(*) FROM {name}.{table.name}").fetchall()
+            for rollup, select in ROLLUPS.get(table.name, {}).items():
+                session.execute(f"CREATE TABLE {name}.{rollup} AS {select(self.configuration, f'{name}.{table.name}')}")
+            if table.name == "calls":
+                self._sum_users(session, name)
+            session.execute(f"CHECKPOINT {name}")
+            session.execute(f"DETACH {name}")
         if not rows:
             path.unlink()
             return None
