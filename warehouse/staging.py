@@ -61,6 +61,8 @@ class Staging:
         self.connection.execute(f"SET memory_limit = '{memory_limit}'")
         self.connection.execute(f"SET temp_directory = '{path_text(folder / 'spill')}'")
         self.connection.execute("SET preserve_insertion_order = true")
+        # What is written here counts for nothing until a writer adopts it, who brings it to the disk himself, once (`Writer.adopt`).
+        self.connection.execute("SET fsync_mode = 'NONE'")
         self.files: list[StagedFile] = []
         self.tally = CallTally(self.connection)
         self._pieces: dict[str, dict[str, str]] = {}
