@@ -1,4 +1,5 @@
-"""The period's calls, ready to be replayed: prepared once per snapshot, rules and filters, and shared by every session."""
+"""The period's calls, ready to be replayed: prepared once per snapshot, rules and filters, and shared by every session;
+what of it costs time is kept on disk (`analytics.simulators.keep_situation`)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from analytics.filters import Filters
-from analytics.simulators.build_situation import build_situation
+from analytics.simulators.keep_situation import kept_situation
 from analytics.simulators.situation import Situation
 from pages import _data
 from pages import _draw as draw
@@ -24,9 +25,9 @@ def situation() -> Situation:
     filters = replace(current(), grain="day")
     key = (str(warehouse.store.path), warehouse.snapshot_id, warehouse.revision, filters)
     if key in _prepared:
-        return _prepared.get(key, lambda: build_situation(warehouse, filters))
+        return _prepared.get(key, lambda: kept_situation(warehouse, filters))
     with st.spinner("Reading the calls of the period …"):
-        return _prepared.get(key, lambda: build_situation(warehouse, filters))
+        return _prepared.get(key, lambda: kept_situation(warehouse, filters))
 
 
 def situation_or_reason(lead: str) -> Situation | None:

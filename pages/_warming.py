@@ -12,7 +12,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote_plus
 
 from streamlit import runtime
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -26,7 +28,9 @@ from streamlit.runtime.state import SafeSessionState, SessionState
 from streamlit.util import calc_hash
 
 from analytics.ahead import questions_ahead
-from pages import _application, _data, _people
+from analytics.filters import Filters
+from analytics.simulators.keep_situation import worth_keeping
+from pages import _application, _data, _people, _periods
 from pages._people import Person
 from pages._registry import REGISTRY, PageEntry
 from warehouse.errors import PercallError
@@ -43,11 +47,18 @@ STANDS_BACK_SECONDS = 0.25
 
 LOOKS_EVERY_SECONDS = 2.0
 
+MONTHS_OF_WHAT_IFS = 2
+"""So many months before the latest full one are prepared for what-ifs: with three million calls each takes some ten seconds of CPU, once."""
+
 _log = logging.getLogger("percall.pages")
 
 
-def warm_pages(registry: Sequence[PageEntry] = REGISTRY, stopped: threading.Event | None = None) -> list[str]:
+def warm_pages(
+    registry: Sequence[PageEntry] = REGISTRY, stopped: threading.Event | None = None, *, query: str = ""
+) -> list[str]:
     """Draw every page for nobody, at the default period and without any choice, in reading order. Answers with the addresses that ran to their end.
+
+    `query` is the part of an address behind its question mark: another period, for instance.
 
     What a page raises is logged, and the next one follows. Runs in the calling thread, which must be one without a session.
     """
@@ -61,7 +72,7 @@ def warm_pages(registry: Sequence[PageEntry] = REGISTRY, stopped: threading.Even
         if stopped.is_set():
             break
         try:
-            _draw(registry, entry, nobody, scripts, stopped)
+            _draw(registry, entry, nobody, scripts, stopped, query)
         except (StopException, RerunException):
             continue
         except Exception:
@@ -82,7 +93,12 @@ def _nobody() -> Person | None:
 
 
 def _draw(
-    registry: Sequence[PageEntry], entry: PageEntry, nobody: Person, scripts: ScriptCache, stopped: threading.Event
+    registry: Sequence[PageEntry],
+    entry: PageEntry,
+    nobody: Person,
+    scripts: ScriptCache,
+    stopped: threading.Event,
+    query: str,
 ) -> None:
     manager = PagesManager(str(_SHELL), scripts)
     chosen = calc_hash(entry.url_path)
@@ -99,7 +115,10 @@ def _draw(
         pages_manager=manager,
     )
     add_script_run_ctx(threading.current_thread(), context)
-    context.reset(page_script_hash=chosen)
+    context.reset(query_string=query, page_script_hash=chosen)
+    with context.session_state.query_params() as parameters:
+        parameters.set_initial_query_params(query)
+        parameters.populate_from_query_string(query)
     _application.draw(registry, nobody)
 
 
@@ -143,6 +162,29 @@ def look_ahead(stopped: threading.Event | None = None) -> bool:
     return mine
 
 
+def warm_what_ifs(stopped: threading.Event | None = None) -> list[str]:
+    """Draw the pages of what-ifs for the months before the default period, so that what they prepare of the calls lies on disk
+    (`analytics.simulators.keep_situation`) when somebody chooses such a month. Answers with the months, by name, that were drawn.
+
+    Only where months hold so many calls that it is kept, and by one process at a time. Raises StoreError.
+    """
+    stopped = stopped or threading.Event()
+    warehouse = _data.newest_warehouse()
+    span = warehouse.span() if warehouse else None
+    if warehouse is None or span is None or not warehouse.keeps_prepared:
+        return []
+    pages = [entry for entry in REGISTRY if entry.script.parent.name == "optimize"]
+    months, month = [], _periods.latest_full_month(span)
+    for _ in range(MONTHS_OF_WHAT_IFS):
+        month = _periods.month_of(month[0] - timedelta(days=1))
+        if month[1] >= span[0] and worth_keeping(warehouse, Filters(*month)):
+            months.append(_periods.month_name(month[0]))
+    with turn(warehouse) as mine:
+        for name in months if mine else ():
+            warm_pages(pages, stopped, query=f"period={quote_plus(name)}")
+    return months if mine else []
+
+
 def _somebody_waits() -> bool:
     return any(thread.name == _PEOPLES_THREAD for thread in threading.enumerate())
 
@@ -181,6 +223,7 @@ class Warming:
                     warm_pages(stopped=self._stopped)
                 if now is not None and now != looked_ahead and look_ahead(self._stopped):
                     looked_ahead = now
+                    warm_what_ifs(self._stopped)
             except PercallError as error:
                 # The pages say the same to whoever opens one.
                 _log.debug("nothing could be prepared: %s", error)

@@ -7,6 +7,7 @@ tables alone, and tables of several amounts can be added and scaled instead of g
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from analytics.simulators.bootstrap import user_groups
 from analytics.simulators.infrastructure import Infrastructure
 from analytics.simulators.situation import Situation
+from analytics.simulators.slider import kept_for_good
 from analytics.simulators.workload import Workload
 
 Floats = NDArray[np.float64]
@@ -64,19 +66,42 @@ class Sums:
 
 @dataclass(frozen=True, eq=False)
 class Axes:
-    """Where each call is counted (int32): `by_day` = feature x days + day, `by_group` = feature x groups + group, with 0 for what is not known."""
+    """Where each call is counted (int32): `by_day` = feature x days + day, `by_group` = feature x groups + group, with 0 for what is not known.
+
+    The places of the calls are worked out when something is counted: sums that were prepared only need to know how many there are.
+    """
 
     features: int
     days: int
     groups: int
-    feature: NDArray[np.int32]
-    by_day: NDArray[np.int32]
-    by_group: NDArray[np.int32]
+    workload: Workload
 
     @staticmethod
     def of(situation: Situation) -> Axes:
         """The axes of these calls, prepared once: the same in all states of them."""
-        return situation.memo.get(("axes",), lambda: _axes(situation.workload))
+
+        def make() -> Axes:
+            workload = situation.workload
+            groups = kept_for_good(situation, "groups of users", (), lambda: user_groups(workload.user)[1])
+            return Axes(len(workload.names["feature"]) + 1, workload.window.days, groups + 1, workload)
+
+        return situation.memo.get(("axes",), make)
+
+    @cached_property
+    def feature(self) -> NDArray[np.int32]:
+        """Feature of each call, from 1 on; 0: it names none."""
+        return self.workload.feature.astype(np.int32) + np.int32(1)
+
+    @cached_property
+    def by_day(self) -> NDArray[np.int32]:
+        """Place of each call in a table of features and days."""
+        return self.feature * np.int32(self.days) + self.workload.day.astype(np.int32)
+
+    @cached_property
+    def by_group(self) -> NDArray[np.int32]:
+        """Place of each call in a table of features and groups of users."""
+        groups, _ = user_groups(self.workload.user)
+        return self.feature * np.int32(self.groups) + (groups.astype(np.int32) + np.int32(1))
 
     def sums(
         self, values: Floats, at: NDArray[np.int64] | None = None, step: NDArray[Any] | None = None, steps: int = 1
@@ -102,15 +127,6 @@ class Axes:
     def nothing(self, *shape: int) -> Sums:
         """Tables of zeros."""
         return Sums(np.zeros((*shape, self.features, self.days)), np.zeros((*shape, self.features, self.groups)))
-
-
-def _axes(workload: Workload) -> Axes:
-    groups, number = user_groups(workload.user)
-    feature = workload.feature.astype(np.int32) + np.int32(1)
-    features, days = len(workload.names["feature"]) + 1, workload.window.days
-    by_day = feature * np.int32(days) + workload.day.astype(np.int32)
-    by_group = feature * np.int32(number + 1) + (groups.astype(np.int32) + np.int32(1))
-    return Axes(features, days, number + 1, feature, by_day, by_group)
 
 
 def _counted(

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from analytics.filters import Filters, apply
 from analytics.frames import rows_of
@@ -43,11 +46,23 @@ def build_situation(
     Without any call there are the cost lines alone, and a note. Raises InputError when there is neither.
     """
     workload = build_workload(warehouse, filters, limit=limit, may_be_empty=True)
+    return situation_of(warehouse, filters, workload, as_logged=as_logged, book=book)[0]
+
+
+def situation_of(
+    warehouse: Warehouse, filters: Filters, workload: Workload, *, as_logged: bool = False, book: str | None = None
+) -> tuple[Situation, NDArray[np.float64] | None]:
+    """`build_situation` of calls that were read, as logged; and the factors by which what they cost became what is billed (see `billed`; None: none).
+
+    Raises as it does.
+    """
     window = workload.window
     notes: list[str] = []
+    factors: NDArray[np.float64] | None = None
     lines, foreign = _resources(warehouse, filters, window)
     if not as_logged:
-        workload, rest, others = _as_billed(warehouse, filters, workload)
+        factors, rest, others = _as_billed(warehouse, filters, workload)
+        workload = billed(workload, factors)
         lines += rest
         foreign |= others
     if not len(workload):
@@ -67,13 +82,21 @@ def build_situation(
     if workload.unknown_calls:
         notes.append(f"The cost of {workload.unknown_calls:,.0f} calls is not known; they are in no figure here.")
     rates = read_rates(warehouse, workload.models, workload.names["processing"], book=book)
-    return Situation(
+    situation = Situation(
         workload=workload,
         rates=rates,
         infrastructure=Infrastructure(tuple(lines)),
-        utilization=_utilization(warehouse, window),
+        utilization=read_utilization(warehouse, window).to_pandas(),
         notes=tuple(notes),
     )
+    return situation, factors
+
+
+def billed(workload: Workload, factors: NDArray[np.float64] | None) -> Workload:
+    """The calls at what is billed for them: `factors` by category (of `MODEL_CATEGORIES`) and model; None: as logged."""
+    if factors is None:
+        return workload
+    return replace(workload, money=workload.money * factors[workload.is_embedding.astype(np.int64), workload.model])
 
 
 def _resources(warehouse: Warehouse, filters: Filters, window: Window) -> tuple[list[CostLine], set[str]]:
@@ -96,7 +119,7 @@ def _resources(warehouse: Warehouse, filters: Filters, window: Window) -> tuple[
             hours=bill.ConsumedQuantity.sum(where=is_hours & (bill.ChargeCategory == "Usage").fill_null(False)).cast("float64"),
         ),
     )  # fmt: skip
-    return _lines(rows, window, "resource"), {
+    return _lines(sorted(rows, key=repr), window, "resource"), {
         row["currency"] for row in rows if row["currency"] != CALLS_CURRENCY and row["cost"]
     }
 
@@ -108,8 +131,10 @@ def _last_day(bill: ir.Table) -> ir.DateValue:
     return covers_days.ifelse((end - ibis.interval(microseconds=1)).date(), bill.date)
 
 
-def _as_billed(warehouse: Warehouse, filters: Filters, workload: Workload) -> tuple[Workload, list[CostLine], set[str]]:
-    """The calls, standing for what the ledger says that their models cost; and what the ledger has beyond them."""
+def _as_billed(
+    warehouse: Warehouse, filters: Filters, workload: Workload
+) -> tuple[NDArray[np.float64] | None, list[CostLine], set[str]]:
+    """The factors by which the calls stand for what the ledger says that their models cost; and what the ledger has beyond them."""
     table = apply(ledger(warehouse, CALLS_CURRENCY), filters)
     table = table.filter(table.category.isin(MODEL_CATEGORIES).fill_null(False))
     rows = rows_of(
@@ -118,29 +143,27 @@ def _as_billed(warehouse: Warehouse, filters: Filters, workload: Workload) -> tu
             "date", "category", "provider", "service", "model", "feature", "allocation", "is_credit", "currency"
         ).agg(cost=table[filters.basis].sum().cast("decimal(38, 12)")),
     )
-    rows = [row for row in rows if row["cost"] is not None]
+    # In one order: the last digits of sums are the same in every process.
+    rows = sorted((row for row in rows if row["cost"] is not None), key=repr)
     foreign = {row["currency"] for row in rows if row["currency"] != CALLS_CURRENCY and row["cost"]}
     rows = [row for row in rows if row["currency"] == CALLS_CURRENCY]
     logged = _logged(workload)
     rest: list[dict] = []
-    billed: dict[tuple[str | None, str | None, str | None], float] = defaultdict(float)
+    charged: dict[tuple[str | None, str | None, str | None], Decimal] = defaultdict(Decimal)
     for row in rows:
         key = row["category"], row["provider"], row["model"]
         if row["is_credit"] or row["allocation"] == "not traced" or not logged.get(key):
             rest.append({**row, "resource": None, "hours": None})
         else:
-            billed[key] += float(row["cost"])
+            charged[key] += row["cost"]
     lines = _lines([row for row in rest if row["is_credit"]], workload.window, "credit")
     lines += _lines([row for row in rest if not row["is_credit"]], workload.window, "not traced")
     factor = np.ones((2, len(workload.models)))
     for (category, provider, model), known in logged.items():
         if known:
             place = MODEL_CATEGORIES.index(category), workload.models.index((provider, model))
-            factor[place] = billed[(category, provider, model)] / known
-    if (factor == 1).all():
-        return workload, lines, foreign
-    money = workload.money * factor[workload.is_embedding.astype(np.int64), workload.model]
-    return replace(workload, money=money), lines, foreign
+            factor[place] = float(charged[(category, provider, model)]) / known
+    return None if (factor == 1).all() else factor, lines, foreign
 
 
 def _logged(workload: Workload) -> dict[tuple[str | None, str | None, str | None], float]:
@@ -191,7 +214,8 @@ def _place(day: date, window: Window) -> int:
     return min(max((day - window.first).days, 0), window.days - 1)
 
 
-def _utilization(warehouse: Warehouse, window: Window) -> pd.DataFrame:
+def read_utilization(warehouse: Warehouse, window: Window) -> pa.Table:
+    """Rows of the table "utilization" in the window, in order of time."""
     table = warehouse.table("utilization")
     start, end = (pd.Timestamp(int(window.midnights[place]), unit="us").to_pydatetime() for place in (0, -1))
-    return warehouse.arrow(table.filter(table.hour >= start, table.hour < end).order_by("hour", "resource")).to_pandas()
+    return warehouse.arrow(table.filter(table.hour >= start, table.hour < end).order_by("hour", "resource"))

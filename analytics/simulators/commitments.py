@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import kept
+from analytics.simulators.slider import kept_for_good
 from analytics.simulators.waterfall import cents
 from analytics.simulators.workload import CALL_CATEGORIES
 from warehouse.errors import InputError
@@ -206,7 +206,7 @@ def hourly_use(situation: Situation, category: str, calls: Selection = EVERY_CAL
     day = window.day_index(hours * _HOUR)
     hourly = np.zeros(len(hours))
     if category in CALL_CATEGORIES:
-        hourly = kept(
+        hourly = kept_for_good(
             situation, CommittedUse.name, (category, calls), lambda: _spent(situation, category, calls, hours)
         )
     else:

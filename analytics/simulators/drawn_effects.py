@@ -20,7 +20,7 @@ from analytics.simulators.lever import EVERY_CALL, Selection
 from analytics.simulators.self_host import SALT as SELF_HOST_SALT
 from analytics.simulators.self_host import SelfHost, hour_of_calls, tokens_per_second, window_hours
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import kept
+from analytics.simulators.slider import kept_for_good
 from analytics.simulators.tier_switch import SALT as OFF_SALT
 from analytics.simulators.tier_switch import SwitchOff
 from analytics.simulators.workload import EMBEDDING, LLM_API
@@ -78,7 +78,7 @@ class _Batches:
 def batch_effect(setting: Batch, situation: Situation, shares: tuple[float, ...]) -> Effect:
     """The effect of a batch setting whose `share` is one of these shares of the slider, in rising order."""
     whole = replace(setting, share=1.0, calls=setting.calls.of_any_feature())
-    found = kept(situation, "batch effects", (whole, shares), lambda: _batches(whole, situation, shares))
+    found = kept_for_good(situation, "batch effects", (whole, shares), lambda: _batches(whole, situation, shares))
     features = features_chosen(situation, setting.calls.feature)
     saved, saved_in, calls = found.drawn.effect(shares.index(setting.share), features)
     models = np.flatnonzero(found.unpriced[features].any(axis=0))
@@ -118,7 +118,7 @@ def switch_off_effect(setting: SwitchOff, situation: Situation, shares: tuple[fl
     if setting.calls == EVERY_CALL:
         return Effect(setting, is_today=True)
     others = setting.calls.of_any_feature()
-    drawn = kept(situation, "switch-off effects", (others, shares), lambda: _off(others, situation, shares))
+    drawn = kept_for_good(situation, "switch-off effects", (others, shares), lambda: _off(others, situation, shares))
     features = features_chosen(situation, setting.calls.feature)
     saved, saved_in, calls = drawn.effect(shares.index(setting.share), features)
     return Effect(setting, saved, saved_in, gone=calls, changed=float(calls.sum()), is_today=setting.share == 0)
@@ -148,7 +148,9 @@ def self_host_effect(setting: SelfHost, situation: Situation, shares: tuple[floa
     if setting.share == 0:
         return Effect(setting, is_today=True)
     others = setting.calls.of_any_feature()
-    found = kept(situation, "self-host effects", (others, shares), lambda: _own_model(others, situation, shares))
+    found = kept_for_good(
+        situation, "self-host effects", (others, shares), lambda: _own_model(others, situation, shares)
+    )
     step, features = shares.index(setting.share), features_chosen(situation, setting.calls.feature)
     prefill, decode = tokens_per_second(setting)
     saved, saved_in, calls = found.drawn.effect(step, features)

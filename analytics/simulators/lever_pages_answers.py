@@ -29,7 +29,7 @@ from analytics.simulators.routing_effects import routing_effect, routing_lever
 from analytics.simulators.semantic_cache import THRESHOLDS, SemanticCache
 from analytics.simulators.semantic_cache_effects import hits_at, semantic_cache_effect
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import kept
+from analytics.simulators.slider import kept_for_good
 from analytics.simulators.stored_vectors import STORED
 from analytics.simulators.target_models import cheaper_models, models_in_use
 
@@ -46,14 +46,14 @@ SCOPES: Mapping[str, str] = {"Users of one project": "tenant", "Each user alone"
 
 
 def _routing_controls(situation: Situation) -> tuple[Control, ...]:
-    models = models_in_use(situation)
+    models = kept_for_good(situation, "models in use", (), lambda: models_in_use(situation))
     default = models[0] if len(models) > 1 else None
     return (
         Control("share", "Easy calls that go to the target", "steps", "50%", "Share of the calls that may be routed, the easiest first: by their "
                 "logged complexity where calls carry one, else by the work that is expected of them.", tuple(SHARES), main=True),
         Control("to", "Target model", "choice", default, "A model of this period, a cheaper one of the same providers, or any "
                 "other that a price book knows: type provider/model.",
-                (*models, *kept(situation, "cheaper models", (), lambda: cheaper_models(situation))), open=True),
+                (*models, *kept_for_good(situation, "cheaper models", (), lambda: cheaper_models(situation))), open=True),
         features_control(situation),
         Control("escalation", "Asked of today's model as well", "number", 5.0, "Routed calls whose weak answer does not do.", high=100, unit="%"),
         Control("retries", "Asked of the target twice", "number", 0.0, "Routed calls that the target must answer again.", high=100, unit="%"),

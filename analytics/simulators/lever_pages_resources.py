@@ -29,6 +29,7 @@ from analytics.simulators.lever_page import (
     share_of,
 )
 from analytics.simulators.resource_effects import resource_effect
+from analytics.simulators.run_scenario import today
 from analytics.simulators.self_host import SelfHost
 from analytics.simulators.situation import Situation
 from analytics.simulators.spot import Spot
@@ -284,7 +285,7 @@ COMMITTED = LeverPage(
     what="commitments", axis="Commitment, of mean hourly use", changed="Calls changed", risk="Paid without use",
     controls=_committed_controls, build=_committed, effect=_committed_effect,
     action=lambda setting: f"Committing to {setting['level']} of the mean hourly use of {setting['category']}",
-    quality=_committed_quality, missing=lambda situation: _missing(GPU, "resource", situation) if not situation.total() else None,
+    quality=_committed_quality, missing=lambda situation: _missing(GPU, "resource", situation) if not sum(today(situation).costs.values()) else None,
     detail=changed_lines,
 )  # fmt: skip
 

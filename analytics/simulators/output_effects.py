@@ -16,7 +16,7 @@ from analytics.simulators.breakdown import Axes, Sums
 from analytics.simulators.effect import Effect, features_chosen, money_at
 from analytics.simulators.output_limits import OutputLimits, wanted_tokens, was_cut
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import dollars_per_token, kept
+from analytics.simulators.slider import dollars_per_token, kept_for_good
 from analytics.simulators.workload import EMBEDDING, LLM_API
 
 Floats = NDArray[np.float64]
@@ -69,7 +69,7 @@ def output_effect(setting: OutputLimits, situation: Situation, caps: tuple[float
 
 def _cut(setting: OutputLimits, situation: Situation, caps: tuple[float, ...]) -> _Cut:
     others = replace(setting, cap=math.inf, calls=setting.calls.of_any_feature(), retry_share=0.0)
-    return kept(situation, "output effects", (others, caps), lambda: _summed(others, situation, caps))
+    return kept_for_good(situation, "output effects", (others, caps), lambda: _summed(others, situation, caps))
 
 
 def _summed(others: OutputLimits, situation: Situation, caps: tuple[float, ...]) -> _Cut:

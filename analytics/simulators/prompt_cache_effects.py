@@ -16,7 +16,7 @@ from analytics.simulators.breakdown import Axes, Sums
 from analytics.simulators.effect import Effect, features_chosen
 from analytics.simulators.prompt_cache import CACHED_COLUMNS, HOUR, PreparedCache, PromptCache, prepared
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import dollars_per_token, kept
+from analytics.simulators.slider import dollars_per_token, kept_for_good
 from analytics.simulators.workload import EMBEDDING, LLM_API
 
 Floats = NDArray[np.float64]
@@ -38,7 +38,7 @@ def prompt_cache_effect(setting: PromptCache, situation: Situation, lives: tuple
     if setting.ttl is None:
         return Effect(setting, risk=0.0, is_today=True)
     others = replace(setting, ttl=None, calls=setting.calls.of_any_feature())
-    found = kept(situation, "prompt-cache effects", (others, lives), lambda: _summed(others, situation, lives))
+    found = kept_for_good(situation, "prompt-cache effects", (others, lives), lambda: _summed(others, situation, lives))
     features, place = features_chosen(situation, setting.calls.feature), lives.index(setting.ttl)
     saved, embedding = found.saved[place].of(features), float(found.embedding[place][features].sum())
     saved_in = {LLM_API: saved.total - embedding, EMBEDDING: embedding}

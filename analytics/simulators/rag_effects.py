@@ -18,7 +18,7 @@ from analytics.simulators.effect import Effect, features_chosen, money_at
 from analytics.simulators.lever import EVERY_CALL, Selection
 from analytics.simulators.rag import Rag, embedded_before
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import dollars_per_token, kept
+from analytics.simulators.slider import dollars_per_token, kept_for_good
 from analytics.simulators.workload import EMBEDDING, LLM_API
 
 Floats = NDArray[np.float64]
@@ -53,11 +53,11 @@ def rag_effect(setting: Rag, situation: Situation) -> Effect:
     axes, others = Axes.of(situation), setting.calls.of_any_feature()
     saved, saved_in, gone, changed = axes.nothing(), {}, None, 0.0
     if setting.only_changed:
-        again = kept(situation, "embedded again", (), lambda: _embedded_again(situation))
+        again = kept_for_good(situation, "embedded again", (), lambda: _embedded_again(situation))
         saved, saved_in, gone = again.saved, {EMBEDDING: again.saved.total}, again.calls
         changed += float(again.calls.sum())
     if setting.calls != EVERY_CALL:
-        prompts = kept(situation, "prompt lengths", others, lambda: _prompts(others, situation))
+        prompts = kept_for_good(situation, "prompt lengths", others, lambda: _prompts(others, situation))
         features = features_chosen(situation, setting.calls.feature)
         less = axes.nothing()
         if setting.context_ratio != 1:
@@ -77,9 +77,9 @@ def _shorter(setting: Rag, situation: Situation, prompts: _Prompts, features: ND
     tokens = np.rint(prompts.lengths + chunks * (setting.context_ratio - 1)) - prompts.lengths
     exact = -(tokens @ prompts.worth) * features
     others, context = setting.calls.of_any_feature(), setting.context_today
-    spread = kept(situation, "chunks in prompts", (others, context), lambda: _chunks(others, context, situation)).of(
-        features
-    )
+    spread = kept_for_good(
+        situation, "chunks in prompts", (others, context), lambda: _chunks(others, context, situation)
+    ).of(features)
     whole = spread.by_feature
     part = np.divide(exact, whole, out=np.zeros(len(exact)), where=whole != 0)
     return Sums(spread.by_day * part[:, None], spread.by_group * part[:, None])

@@ -15,7 +15,7 @@ from analytics.simulators.breakdown import Axes, Sums
 from analytics.simulators.effect import Effect, money_at
 from analytics.simulators.routing import ModelRouting
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import kept
+from analytics.simulators.slider import kept_for_good
 
 Floats = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ def routing_effect(setting: ModelRouting, situation: Situation, share: float, sh
 
 def _routed(setting: ModelRouting, situation: Situation, shares: tuple[float, ...]) -> _Routed:
     whole = replace(setting, threshold=math.inf, escalation=0.0, retries=0.0, router_fee=0.0)
-    return kept(situation, "routing effects", (whole, shares), lambda: _summed(whole, situation, shares))
+    return kept_for_good(situation, "routing effects", (whole, shares), lambda: _summed(whole, situation, shares))
 
 
 def _summed(whole: ModelRouting, situation: Situation, shares: tuple[float, ...]) -> _Routed:

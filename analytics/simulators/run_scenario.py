@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -16,8 +16,10 @@ from analytics.frames import frame_of
 from analytics.simulators.bootstrap import CONFIDENCE, DRAWS, SEED, Range, intervals
 from analytics.simulators.breakdown import Axes, Totals, totals_of
 from analytics.simulators.evidence import changed_calls
+from analytics.simulators.infrastructure import Infrastructure
 from analytics.simulators.lever import Lever
 from analytics.simulators.situation import Situation
+from analytics.simulators.slider import kept_for_good
 from analytics.simulators.waterfall import Step, Waterfall, cents
 
 
@@ -71,8 +73,20 @@ class Facts:
 def today(situation: Situation) -> Totals:
     """The totals of a situation, worked out once."""
     key = ("today", situation.workload.stamp, id(situation.infrastructure))
+    lasting = situation.memo.lasting
+
+    def found() -> Totals:
+        return totals_of(situation, Axes.of(situation))
+
+    def make() -> Totals:
+        if lasting is None or not lasting.is_of(situation):
+            return found()
+        kept = kept_for_good(situation, "today", (), lambda: replace(found(), infrastructure=Infrastructure()))
+        # What an effect leaves as it is, it tells by whether the cost lines are these very ones.
+        return replace(kept, infrastructure=situation.infrastructure)
+
     # The cost lines are kept beside the value, so that their id stays their own.
-    return situation.memo.get(key, lambda: totals_of(situation, Axes.of(situation)))
+    return situation.memo.get(key, make)
 
 
 def fall(
@@ -141,7 +155,7 @@ def _ranges(pairs: list[tuple[Totals, Totals]], last: Totals, draws: int, seed: 
 
 
 def _unknown_calls(situation: Situation) -> float:
-    return situation.memo.get(("unknown calls", situation.workload.stamp), lambda: situation.workload.unknown_calls)
+    return kept_for_good(situation, "unknown calls", (), lambda: situation.workload.unknown_calls)
 
 
 def _in_cents(costs: dict[str, float], scale: float) -> dict[str, Decimal]:
@@ -205,4 +219,4 @@ def _calls_by_feature(situation: Situation) -> NDArray[np.float64]:
         axes = Axes.of(situation)
         return axes.by_feature(np.broadcast_to(np.float64(1), len(situation.workload)))
 
-    return situation.memo.get(("calls by feature",), count)
+    return situation.memo.get(("calls by feature",), lambda: kept_for_good(situation, "calls by feature", (), count))

@@ -9,6 +9,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 import numpy as np
+from numpy.typing import NDArray
 
 from analytics.frames import rows_of
 from analytics.simulators.workload import Workload
@@ -69,8 +70,29 @@ def plan_sample(warehouse: Warehouse, counted: ir.Table, limit: int) -> Sampling
     return Sampling(shares, strata)
 
 
-def calibrated(workload: Workload, sampling: Sampling, population: int) -> Workload:
-    """The sample with its weights: each stratum's calls are counted as often as it has calls, and its cost is the stratum's own.
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """stratum: of each call (int32). weight and money: of the calls of each stratum. population: calls that the sample stands for."""
+
+    stratum: NDArray[np.int32]
+    weight: NDArray[np.float64]
+    money: NDArray[np.float64]
+    population: int
+
+
+def calibrated(workload: Workload, calibration: Calibration) -> Workload:
+    """The sample with its weights."""
+    return replace(
+        workload,
+        weight=calibration.weight[calibration.stratum],
+        money=calibration.money[calibration.stratum],
+        stratum=calibration.stratum,
+        population=calibration.population,
+    )
+
+
+def calibrate(workload: Workload, sampling: Sampling, population: int) -> Calibration:
+    """The weights of a sample: each stratum's calls are counted as often as it has calls, and its cost is the stratum's own.
 
     A stratum of which nothing was drawn goes, with its calls and cost, to the same feature and model on the other days.
     """
@@ -100,6 +122,4 @@ def calibrated(workload: Workload, sampling: Sampling, population: int) -> Workl
             truth_cost[target] += known / len(targets)
     weight = truth_calls / drawn
     money = np.divide(truth_cost, cost, out=weight.copy(), where=cost > 0)
-    return replace(
-        workload, weight=weight[stratum], money=money[stratum], stratum=stratum.astype(np.int32), population=population
-    )
+    return Calibration(stratum.astype(np.int32), weight, money, population)

@@ -11,7 +11,7 @@ from analytics.simulators.breakdown import Axes, Sums
 from analytics.simulators.effect import Effect
 from analytics.simulators.semantic_cache import CacheHits, SemanticCache
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import kept
+from analytics.simulators.slider import kept_for_good
 from analytics.simulators.vector_database import CATEGORY as VECTOR_DATABASE
 from analytics.simulators.workload import EMBEDDING, LLM_API
 
@@ -59,7 +59,7 @@ def hits_at(setting: SemanticCache, situation: Situation, thresholds: tuple[floa
 
 def _answered(setting: SemanticCache, situation: Situation, thresholds: tuple[float, ...]) -> _Answered:
     others = replace(setting, threshold=1.0, embedding_price=0.0, lookup_fee=0.0)
-    return kept(
+    return kept_for_good(
         situation, "semantic-cache effects", (others, thresholds), lambda: _summed(others, situation, thresholds)
     )
 

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from analytics.simulators.rates_table import Model, Rates, find_model
 from analytics.simulators.window import Window
 from analytics.simulators.workload import Workload
 from warehouse.errors import InputError
+
+if TYPE_CHECKING:
+    from analytics.simulators.lasting import Lasting
 
 Result = TypeVar("Result")
 
@@ -37,6 +40,8 @@ class Memo:
     """
 
     def __init__(self, size: int = SIZE, memory: int = MEMORY) -> None:
+        self.lasting: Lasting | None = None
+        """Set by who keeps on disk what is prepared of this very situation."""
         self._size, self._memory = size, memory
         self._bytes: dict[Hashable, int] = {}
         self._values: OrderedDict[Hashable, Any] = OrderedDict()

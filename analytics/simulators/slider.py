@@ -30,6 +30,20 @@ def kept(situation: Situation, name: str, key: Hashable, make: Callable[[], Resu
     return few.get((key, situation.workload.stamp, situation.rates), make)
 
 
+def kept_for_good(
+    situation: Situation, name: str, key: Hashable, make: Callable[[], Result], entries: int = _KEPT
+) -> Result:
+    """As `kept`; and where the situation was kept on disk (`analytics.simulators.keep_situation`), so is this.
+
+    For what goes through all calls and is needed to draw a page as it opens. The value must depend on the situation, the name and the key alone,
+    and the key say all of itself as text.
+    """
+    lasting = situation.memo.lasting
+    if lasting is None or not lasting.is_of(situation):
+        return kept(situation, name, key, make, entries)
+    return kept(situation, name, key, lambda: lasting.get(name, key, make), entries)
+
+
 def dollars_per_token(
     situation: Situation, at: NDArray[np.int64], kinds: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -64,7 +65,7 @@ def cheaper_models(situation: Situation) -> tuple[str, ...]:
     return tuple(name for _, name in found if name not in twins)[:MOST]
 
 
-def _blended(rows: tuple[PriceRow, ...], providers: set[str], at: datetime) -> dict[str, float]:
+def _blended(rows: Sequence[PriceRow], providers: set[str], at: datetime) -> dict[str, float]:
     found: dict[str, dict[str, float]] = {}
     for row in rows:
         is_standard = row.processing == "standard" and not row.context_from and row.currency == "USD"

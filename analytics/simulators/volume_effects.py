@@ -11,7 +11,7 @@ from analytics.simulators.breakdown import Axes, Sums
 from analytics.simulators.effect import Effect, features_chosen
 from analytics.simulators.lever import Selection
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import kept
+from analytics.simulators.slider import kept_for_good
 from analytics.simulators.volume import Volume
 from analytics.simulators.workload import EMBEDDING, LLM_API
 
@@ -32,7 +32,7 @@ def volume_effect(setting: Volume, situation: Situation) -> Effect:
     if setting.times == 1:
         return Effect(setting, risk=0.0, is_today=True)
     others = replace(setting.calls, feature=())
-    found = kept(situation, "volume effects", others, lambda: _summed(others, situation))
+    found = kept_for_good(situation, "volume effects", others, lambda: _summed(others, situation))
     features, less = features_chosen(situation, setting.calls.feature), 1 - setting.times
     if setting.steady_features:
         features &= ~features_chosen(situation, setting.steady_features)

@@ -50,6 +50,11 @@ CODED = ("feature", "user_tier", "team", "project", "env", "operation", "process
 _stamps = itertools.count(1)
 
 
+def new_stamp() -> int:
+    """A number that no state of any calls has had."""
+    return next(_stamps)
+
+
 @dataclass(frozen=True)
 class Overhead:
     """Money that a lever adds to calls: a router's embedding, an escalation, a cache's storage.
@@ -111,7 +116,7 @@ class Workload:
     stratum: NDArray[np.int32] | None = None
     population: int = 0
     kept_calls: int = 0
-    stamp: int = field(default_factory=lambda: next(_stamps))
+    stamp: int = field(default_factory=new_stamp)
 
     def __len__(self) -> int:
         return len(self.started_at)
@@ -305,7 +310,7 @@ class Workload:
         arrays: dict[str, Any] = {name: _put(getattr(self, name), at, values) for name, values in chosen.items()}
         moved = replace(self, **arrays)
         cost, kept = rates.repriced(self, moved, at)
-        return replace(moved, cost=_put(self.cost, at, cost), kept_calls=self.kept_calls + kept, stamp=next(_stamps))
+        return replace(moved, cost=_put(self.cost, at, cost), kept_calls=self.kept_calls + kept, stamp=new_stamp())
 
     def vanish(self, where: Mask) -> Workload:
         """The workload where the calls of the mask are not made any more: they cost 0, and so do the overheads that levers before put on them."""
@@ -318,7 +323,7 @@ class Workload:
             active=self.active & ~gone,
             cost=np.where(gone, 0.0, self.cost),
             overheads=overheads,
-            stamp=next(_stamps),
+            stamp=new_stamp(),
         )
 
     def repeat(self, where: Mask, times: float) -> Workload:
@@ -331,7 +336,7 @@ class Workload:
         if times == 1 or not where.any():
             return self
         factor = np.where(where, times, 1.0)
-        return replace(self, weight=self.weight * factor, money=self.money * factor, stamp=next(_stamps))
+        return replace(self, weight=self.weight * factor, money=self.money * factor, stamp=new_stamp())
 
     def add_overhead(self, name: str, category: str, per_call: Any, where: Mask | None = None) -> Workload:
         """The workload with USD added per call (one number, or one per call) to the calls of the mask (all when None): what a lever costs.
@@ -345,7 +350,7 @@ class Workload:
             raise InputError(f"what {name} costs per call must be a number of dollars that is not negative")
         if not amount.any():
             return self
-        return replace(self, overheads=(*self.overheads, Overhead(name, category, amount)), stamp=next(_stamps))
+        return replace(self, overheads=(*self.overheads, Overhead(name, category, amount)), stamp=new_stamp())
 
     def with_models(self, *models: tuple[str | None, str | None]) -> Workload:
         """The same calls, with further models that levers may choose (`models` grows at its end; codes stay)."""

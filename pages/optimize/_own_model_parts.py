@@ -12,7 +12,7 @@ from analytics.simulators.lever_page import Setting
 from analytics.simulators.self_host import SelfHost
 from analytics.simulators.self_host_evidence import gpus_that_fit, replicas_by_latency, worth
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import SETTINGS, kept
+from analytics.simulators.slider import SETTINGS, kept, kept_for_good
 from pages import _draw as draw
 from pages._filters import current
 from pages._lever_setting import at_the_sliders
@@ -22,7 +22,7 @@ def pays_from(situation: Situation, lever: Lever, _setting: Setting) -> None:
     """The break-even in a sentence."""
     chosen = replace(cast("SelfHost", lever), share=0.0)
     with draw.guard():
-        found = kept(situation, "own model worth", chosen, lambda: worth(chosen, situation), SETTINGS)
+        found = kept_for_good(situation, "own model worth", chosen, lambda: worth(chosen, situation), SETTINGS)
         st.markdown(f"**When it pays.** {draw.plain(found.words)}")
 
 
@@ -42,7 +42,7 @@ def waiting() -> None:
     chosen = cast("SelfHost", lever)
     with st.spinner("Replaying the arrivals …"):
         key = (chosen, target)
-        frame = kept(
+        frame = kept_for_good(
             found, "own model replicas", key, lambda: replicas_by_latency(chosen, found, target=target / 100), SETTINGS
         )
     filters = current()

@@ -11,7 +11,7 @@ from analytics.simulators.lever_page import Setting
 from analytics.simulators.prompt_cache import PromptCache
 from analytics.simulators.prompt_cache_evidence import Calibration, calibration, prefixes_to_mark
 from analytics.simulators.situation import Situation
-from analytics.simulators.slider import kept
+from analytics.simulators.slider import kept_for_good
 from pages import _draw as draw
 from pages._filters import current
 from pages._lever_setting import at_the_sliders
@@ -25,7 +25,7 @@ def calibrated(situation: Situation, lever: Lever, _setting: Setting) -> None:
     def compare() -> Calibration:
         return calibration(PromptCache(stable_share=chosen.stable_share, objects=chosen.objects), situation)
 
-    found = kept(situation, "prompt cache calibration", key, compare)
+    found = kept_for_good(situation, "prompt cache calibration", key, compare)
     if found.error is None:
         st.info(draw.plain(f"{found.words} What follows rests on the providers' rules alone."), icon=":material/rule:")
     elif found.is_calibrated:
@@ -50,7 +50,7 @@ def worth_marking() -> None:
     found, lever = at_the_sliders(PromptCache.name, "prefix_follow")
     chosen = cast("PromptCache", lever)
     with st.spinner("Looking for common beginnings …"):
-        frame = kept(found, "prefixes to mark", chosen, lambda: prefixes_to_mark(chosen, found))
+        frame = kept_for_good(found, "prefixes to mark", chosen, lambda: prefixes_to_mark(chosen, found))
     if frame.empty:
         st.caption(
             "No prefix that several calls share saves anything: calls carry no fingerprints of their prompt's beginning (prefix_blocks), are too "

@@ -15,13 +15,13 @@ from analytics.simulators.plan_tracking import PACE_DAYS, Tracked, pace_sentence
 from analytics.simulators.realised import EARLY, TOLERANCE, Realised
 from pages import _data, _periods
 from pages import _draw as draw
+from pages._answers import Shelf
 from pages._links import link
 from pages._people import ANALYST, may, require
 from pages._plan_charts import account_chart, lever_chart
 from pages._plan_keeping import state
 from pages._tables import file_name
 from warehouse.errors import InputError, PercallError
-from warehouse.reader import Warehouse
 
 HOW = (
     "Realised: what the calls and resources of these days would have cost with the baseline's habits, less what they cost. Expected: planned, at the "
@@ -32,6 +32,8 @@ MARKS = {
     "growth": "growth", "not measured": "not measured",
 }  # fmt: skip
 WHOLE = "Since its start"
+
+_prepared: Shelf[tuple[str, str, int, int, str], Tracked] = _data.shelf(3)
 
 
 def page() -> None:
@@ -110,13 +112,10 @@ def _facts(plan: Plan) -> None:
 def _tracked(plan: Plan) -> Tracked:
     opened = _data.warehouse()
     key = (str(_data.store_path()), opened.snapshot_id, opened.revision, state().revision(KIND), plan.name)
-    return _prepared(key, opened, plan)
-
-
-@st.cache_resource(max_entries=3, show_spinner="Reading the plan's days and its baseline …")
-def _prepared(key: tuple[str, str, int, int, str], _warehouse: Warehouse, _plan: Plan) -> Tracked:  # noqa: ARG001
-    # The key tells snapshot, rules and plan, which take no part in it themselves.
-    return track(_warehouse, _plan)
+    if key in _prepared:
+        return _prepared.get(key, lambda: track(opened, plan))
+    with st.spinner("Reading the plan's days and its baseline …"):
+        return _prepared.get(key, lambda: track(opened, plan))
 
 
 def _days(tracked: Tracked) -> tuple[date, date]:
