@@ -33,14 +33,15 @@ def percall(store: Path, *arguments: str) -> Child:
 def measure_load(dataset: Dataset, store: Path) -> dict[str, Any]:
     """Load the dataset into `store` (made anew), again, with one day corrected, and a share of it as text into other stores.
 
-    Returns rows, and for each load `seconds`, `cpu_seconds`, `peak_bytes`, `rows` and `bytes` read. Raises AssertionError when the store
-    does not hold what was generated.
+    Beside the first, DuckDB alone writes the same columns ("floor"). Returns rows, and for each load `seconds`, `cpu_seconds`, `peak_bytes`,
+    `rows` and `bytes` read. Raises AssertionError when the store does not hold what was generated.
     """
     shutil.rmtree(store, ignore_errors=True)
     results: dict[str, Any] = {"rows": dataset.rows}
     whole = percall(store, "load", str(dataset.calls))
     assert _kept(whole) == dataset.rows, f"{_kept(whole)} of {dataset.rows} calls were kept"
     results["parquet"] = _facts(whole, dataset.rows, sum(path.stat().st_size for path in dataset.calls.iterdir()))
+    results["floor"] = _floor(dataset)
     results["store_bytes"] = sum(file.bytes for file in _current(store).of("calls"))
     _check(store, dataset, dataset.reported_units)
     again = percall(store, "load", str(dataset.calls))
@@ -54,6 +55,18 @@ def measure_load(dataset: Dataset, store: Path) -> dict[str, Any]:
     for name, options in (("jsonl", "FORMAT json"), ("csv.gz", "FORMAT csv, COMPRESSION gzip")):
         results[name] = _load_share(dataset, results["share"], name, options)
     return results
+
+
+def _floor(dataset: Dataset) -> dict[str, Any]:
+    """Write the same columns without any of a load's work (see `benchmarks.load_floor`), and remove them."""
+    database = dataset.folder / "floor.duckdb"
+    database.unlink(missing_ok=True)
+    try:
+        child = run_child([sys.executable, "-m", "benchmarks.load_floor", str(dataset.calls), str(database)], cwd=ROOT)
+        assert int(child.output) == dataset.rows, f"{child.output} of {dataset.rows} calls were written"
+        return _facts(child, dataset.rows, 0)
+    finally:
+        database.unlink(missing_ok=True)
 
 
 def _load_share(dataset: Dataset, share: int, name: str, options: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import results
+from benchmarks import load_floor, results
 from benchmarks.__main__ import main
 from benchmarks.answers import DifferentAnswersError, compare, ordered
 from benchmarks.catalogue import BILL_LINES, DAYS, MODELS, TOP_FEATURE, UNITS
@@ -26,6 +26,7 @@ from benchmarks.rows import Rows, write_rows
 from benchmarks.ten import TITLES
 from connectors.intake import load_paths
 from warehouse.configuration import Configuration
+from warehouse.schema import CALLS as CALLS_TABLE
 from warehouse.store import Store
 
 CALLS = 4000
@@ -53,6 +54,40 @@ def rows(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Rows:
     folder = tmp_path_factory.mktemp("benchmark-store")
     load_paths(Store(folder / "store"), Configuration(), [dataset.calls, dataset.bill])
     return write_rows(folder / "store", folder / "rows")
+
+
+def test_the_floor_of_loading_writes_every_column_of_the_store(dataset: Dataset, rows: Rows, tmp_path: Path) -> None:
+    """The same types, and what the files tell to the last bit; what a load finds out has stand-ins."""
+    load_floor.write(dataset.calls, tmp_path / "floor.duckdb")
+    snapshot = Store(rows.store).current()
+    assert snapshot is not None
+    with duckdb.connect(str(tmp_path / "floor.duckdb"), read_only=True) as connection:
+        stored = []
+        for place, file in enumerate(snapshot.of("calls")):
+            connection.execute(f"ATTACH '{rows.store / 'facts' / file.name}' AS month{place} (READ_ONLY)")
+            stored.append(f"FROM month{place}.calls")
+        found_out = {*load_floor.STAND_INS, "model", "provider"}  # a load gives them their canonical names
+        told = ", ".join(name for name in CALLS_TABLE.names if name not in found_out)
+        select = f"SELECT count(*), bit_xor(hash({told})) FROM"
+        floor = connection.execute(f"{select} calls").fetchall()
+        assert floor == connection.execute(f"{select} ({' UNION ALL '.join(stored)}) AS stored").fetchall()
+        types = "SELECT column_name, column_type FROM (DESCRIBE FROM {})"
+        assert (
+            connection.execute(types.format("calls")).fetchall()
+            == connection.execute(types.format("month0.calls")).fetchall()
+        )
+
+
+def test_the_distance_from_the_floor_is_told_where_it_was_measured() -> None:
+    def facts(seconds: float, cpu: float) -> dict[str, float]:
+        return {"seconds": seconds, "cpu_seconds": cpu, "peak_bytes": 2**30, "rows": 1000, "bytes": 38_000}
+
+    result = {"rows": 1000, "store_bytes": 85_000, "parquet": facts(3.0, 4.0)}
+    part = {"machine": {"cores": "2"}, "result": result}
+    assert "floor" not in report({1000: {"load": part}})
+    page = report({1000: {"load": part | {"result": result | {"floor": facts(1.5, 2.5)}}}})
+    assert "takes 1.60 times its CPU and 2.00 times its seconds" in page
+    assert "DuckDB alone would write 800 calls/s" in page
 
 
 @pytest.fixture(scope="module")

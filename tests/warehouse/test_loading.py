@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.warehouse.rows import call_rows, charge_lines
+from warehouse import call_months
 from warehouse.configuration import Configuration
 from warehouse.intake import Extraction, Reject
 from warehouse.load_report import LoadReport, report_lines
@@ -220,3 +222,35 @@ def test_calls_of_several_files_go_into_their_months(tmp_path: Path) -> None:
     assert snapshot is not None
     assert {file.month: file.rows for file in snapshot.of("calls")} == {"2026-03": 11, "2026-04": 11}
     assert one(tmp_path, "SELECT sum(cost) FROM calls") == Decimal("0.23")
+
+
+def test_a_file_may_tell_calls_of_several_sources_on_one_day(tmp_path: Path) -> None:
+    told = [
+        call_rows([(f"{source}-{n}", f"2026-03-0{n} 10:00:00", "search", cost) for n in (1, 2)], source=source)
+        for source, cost in (("litellm", "0.01"), ("calls", "0.02"))
+    ]
+    both = replace(told[0], query=" UNION ALL ".join(f"({extraction.query})" for extraction in told))
+    reports = load(tmp_path, both)
+    assert {report.partition: (report.rows_kept, report.billed) for report in reports} == {
+        f"{source}/2026-03-0{day}": (1, Decimal(cost))
+        for source, cost in (("litellm", "0.01"), ("calls", "0.02"))
+        for day in (1, 2)
+    }
+
+
+def test_ids_told_twice_are_found_whatever_the_slice_they_are_looked_for_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice in one load, in two months, in the store, and three times."""
+    monkeypatch.setattr(call_months, "IDS_AT_ONCE", 3)
+    once = [(f"chatcmpl-{n}", f"2026-03-{n:02d} 10:00:00", "search", "0.01") for n in range(1, 11)]
+    load(tmp_path, call_rows(once[:2]))
+    load(
+        tmp_path,
+        call_rows(once[1:7], file="a.jsonl"),
+        call_rows(once[4:], file="b.jsonl"),
+        call_rows([("chatcmpl-6", "2026-04-01 10:00:00", "search", "0.01")], file="c.jsonl"),
+    )
+    assert one(tmp_path, "SELECT count(*) FROM calls") == one(tmp_path, "SELECT sum(calls) FROM calls_daily") == 10
+    assert one(tmp_path, "SELECT count(DISTINCT call_id) FROM calls") == 10
+    assert one(tmp_path, "SELECT sum(cost) FROM calls") == Decimal("0.10")

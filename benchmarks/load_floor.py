@@ -1,0 +1,45 @@
+"""The floor of loading: what DuckDB takes to write the columns of `calls` from Parquet files, and nothing else.
+
+    python -m benchmarks.load_floor <folder of Parquet files> <database to be made>
+
+One statement, into a table with the types and compressions of the store. Nothing is checked, priced, deduplicated or summed up. What the files do
+not tell has a stand-in of the same kind: costs are the reported one, the id of a price is the name of the model. Prints the number of calls.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import duckdb
+
+from warehouse.schema import CALLS
+
+STAND_INS = {
+    "source": "'calls'",
+    "model_raw": "model",
+    "priced_cost": "reported_cost",
+    "cost": "reported_cost",
+    "cost_basis": "CASE WHEN reported_cost IS NULL THEN 'unknown' ELSE 'reported' END",
+    "price_id": "model",
+    "labels": "MAP {}",
+    "flags": "[]",
+    "load_id": "CAST(started_at AS DATE) - DATE '2026-01-01'",
+}
+"""SQL of what a load finds out itself; any other column that the files do not have is NULL, in the store too."""
+
+
+def write(calls: Path, database: Path) -> int:
+    """Write the calls of a folder into a new database; answers with how many there are."""
+    with duckdb.connect(str(database)) as connection:
+        files = f"read_parquet('{calls}/*.parquet')"
+        present = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {files}").fetchall()}
+        values = ", ".join(name if name in present else STAND_INS.get(name, "NULL") for name in CALLS.names)
+        connection.execute(CALLS.ddl())
+        connection.execute(f"INSERT INTO calls SELECT {values} FROM {files}")
+        ((rows,),) = connection.execute("SELECT count(*) FROM calls").fetchall()
+    return int(rows)
+
+
+if __name__ == "__main__":
+    print(write(Path(sys.argv[1]), Path(sys.argv[2])))
