@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,11 @@ from warehouse.engines.publishing import publish
 from warehouse.reader import Warehouse, open_current
 
 AS_OWNERS_DO = "PERCALL_TEST_SPARK_COMPILES"
-"""Environment variable: let the Spark cluster work as it does for owners. It then compiles each question and plans it again while it answers: more
-work on so few rows."""
+"""Environment variable: let the Spark cluster work as it does for owners. It then compiles each question and plans it again while it answers, more
+work on so few rows; and every page and file is compared there, not one of each kind."""
 
-_QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""Java that starts quickly. Half of the work of a small question is Java's own compiler otherwise."""
+_QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+"""Java that starts quickly: half of the work of a small question is its own compiler otherwise, a sixth of a start its look at the classes."""
 
 _QUICK_SPARK = {
     "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN", "spark.sql.adaptive.enabled": "false",
@@ -61,9 +62,25 @@ def clickhouse(store: Path, on_clickhouse: Configuration) -> Warehouse:
     return open_current(store, on_clickhouse)
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A standalone Spark cluster on loopback. `configuration` has it as engine; `configured` is the same as a file."""
+
+    configuration: Configuration
+    configured: Path
+    workers: list[subprocess.Popen[bytes]]
+
+    def end_workers(self) -> None:
+        """As when their machines go: the master stays."""
+        for process in self.workers:
+            process.terminate()
+        for process in self.workers:
+            process.wait(timeout=30)
+
+
 @pytest.fixture(scope="session")
-def spark(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
-    """The small store on a Spark cluster of its own."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A master and two workers, which end with the test run."""
     if importlib.util.find_spec("pyspark") is None or shutil.which("java") is None:
         pytest.skip("pyspark or Java is not installed")
     folder = tmp_path_factory.mktemp("spark")
@@ -77,25 +94,38 @@ def spark(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[War
         "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.memory": "1g", "spark.executor.memory": "512m",
         "spark.cores.max": "2", "spark.default.parallelism": "2", "spark.sql.shuffle.partitions": "2",
         "spark.driver.extraJavaOptions": _QUICK_JAVA, "spark.executor.extraJavaOptions": _QUICK_JAVA,
-        "spark.sql.warehouse.dir": str(folder / "warehouse"), **({} if os.environ.get(AS_OWNERS_DO) else _QUICK_SPARK),
+        "spark.sql.warehouse.dir": str(folder / "warehouse"), **({} if as_owners_do() else _QUICK_SPARK),
     }  # fmt: skip
-    configuration = Configuration(
-        engine={"kind": "spark", "url": url, "location": str(folder / "published"), "options": options}
-    )
+    entries = {"kind": "spark", "url": url, "location": str(folder / "published")}
+    configured = folder / "percall.toml"
+    lines = [*(f'{name} = "{value}"' for name, value in entries.items()), "[engine.options]"]
+    lines += [f'"{name}" = "{value}"' for name, value in options.items()]
+    configured.write_text("[engine]\n" + "\n".join(lines) + "\n")
     os.environ["PYSPARK_PYTHON"] = sys.executable
+    made = Cluster(Configuration(engine={**entries, "options": options}), configured, workers)
     try:
-        publish(store, configuration)
-        yield open_current(store, configuration)
+        yield made
     finally:
         from pyspark.sql import SparkSession
 
         session = SparkSession.getActiveSession()
         if session is not None:
             session.stop()
-        for process in (*workers, master):
-            process.terminate()
-        for process in (*workers, master):
-            process.wait(timeout=30)
+        made.end_workers()
+        master.terminate()
+        master.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def spark(store: Path, cluster: Cluster) -> Warehouse:
+    """The small store on a Spark cluster of its own."""
+    publish(store, cluster.configuration)
+    return open_current(store, cluster.configuration)
+
+
+def as_owners_do() -> bool:
+    """Whether Spark works here as it does for owners, and all is asked of it that is asked of ClickHouse."""
+    return bool(os.environ.get(AS_OWNERS_DO))
 
 
 def _daemon(folder: Path, *command: str) -> subprocess.Popen[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,8 +23,8 @@ SCRIPTS = [f"{entry.phase.lower()}/{entry.script.name}" for entry in REGISTRY]
 Drawn = dict[str, list[str]]
 
 
-def drawn(store: Path, configured: Path | None) -> Drawn:
-    """Every page's words and figures, by script."""
+def drawn(store: Path, configured: Path | None, scripts: Sequence[str] = SCRIPTS) -> Drawn:
+    """These pages' words and figures, by script."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(_data.CONFIG_VARIABLE, raising=False)
         if configured:
@@ -31,7 +32,7 @@ def drawn(store: Path, configured: Path | None) -> Drawn:
         config.set_option("server.address", "127.0.0.1")
         forget()
         try:
-            return {script: _told(open_product(patch, store, script)) for script in SCRIPTS}
+            return {script: _told(open_product(patch, store, script)) for script in scripts}
         finally:
             forget()
 

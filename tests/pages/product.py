@@ -15,7 +15,7 @@ SHELL = Path(_data.__file__).with_name("_shell.py")
 def open_product(monkeypatch: pytest.MonkeyPatch, store: Path, page: str, **query: str | list[str]) -> AppTest:
     """A fresh session at this page ("inform/features.py") of the product, over this store, with this address, drawn."""
     monkeypatch.setenv(_data.STORE_VARIABLE, str(store))
-    app = AppTest.from_file(str(SHELL), default_timeout=60)
+    app = AppTest.from_file(str(SHELL), default_timeout=300)
     for name, value in query.items():
         app.query_params[name] = value
     app.run()

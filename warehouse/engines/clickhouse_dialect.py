@@ -6,15 +6,18 @@ What would change a digit is compiled otherwise here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import sqlglot.expressions as sge
 from ibis.backends.sql.compilers.clickhouse import ClickHouseCompiler
+from ibis.common.graph import Node
+
+from warehouse.compiling import NAME_PLACE, Language, Value, sql_of
 
 _EXACT = 2.0**53
 """Up to here every whole number is a binary fraction."""
@@ -114,10 +117,24 @@ class ExactCompiler(ClickHouseCompiler):
 COMPILER = ExactCompiler()
 
 
-@lru_cache(maxsize=512)
-def compiled(operation: Any) -> str:
-    """ClickHouse SQL of an Ibis operation, kept."""
-    return str(COMPILER.to_sqlglot(operation.to_expr()).sql(dialect="clickhouse"))
+def _compiled(operation: Node) -> str:
+    return str(COMPILER.to_sqlglot(operation.to_expr()).sql(dialect=COMPILER.dialect))
+
+
+def _written(value: Value) -> str:
+    if isinstance(value, str):
+        return str(sge.Literal.string(value).sql(dialect=COMPILER.dialect))
+    return f"'{value.isoformat()}'"
+
+
+LANGUAGE = Language(
+    "clickhouse", _compiled, _written, re.compile(rf"'(9\d{{3}})-01-01'|'(9\d{{3}})-01-01T00:00:00'|{NAME_PLACE}")
+)
+
+
+def compiled(operation: Node) -> str:
+    """ClickHouse SQL of an Ibis operation, compiled once per shape."""
+    return sql_of(operation, LANGUAGE)
 
 
 def column_type(dtype: dt.DataType) -> str:

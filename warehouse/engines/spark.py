@@ -80,7 +80,9 @@ class Spark:
             files = (f"{self._address_for_spark}/{table}/{part}" for part in parts)
             frame = session.read.schema(columns).parquet(*files)
         else:
-            frame = session.createDataFrame([], columns)
+            # Not of an empty list, to which workers would start Python.
+            nothing = (f"CAST(NULL AS {column_type(dtype)}) AS `{name}`" for name, dtype in schema.items())
+            frame = session.sql(f"SELECT {', '.join(nothing)} WHERE false")
         frame.createOrReplaceTempView(view)
 
     @property

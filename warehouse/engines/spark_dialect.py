@@ -6,8 +6,9 @@ decimals divided give a binary fraction, and which of several most frequent valu
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 import ibis.expr.datatypes as dt
@@ -15,6 +16,9 @@ import ibis.expr.operations as ops
 import sqlglot.expressions as sge
 from ibis.backends.sql.compilers.base import SQLGlotCompiler
 from ibis.backends.sql.compilers.pyspark import PySparkCompiler
+from ibis.common.graph import Node
+
+from warehouse.compiling import NAME_PLACE, Language, Value, sql_of
 
 
 class ExactCompiler(PySparkCompiler):
@@ -65,10 +69,29 @@ class ExactCompiler(PySparkCompiler):
 COMPILER = ExactCompiler()
 
 
-@lru_cache(maxsize=512)
-def compiled(operation: Any) -> str:
-    """Spark SQL of an Ibis operation, kept."""
+def _compiled(operation: Node) -> str:
     return str(COMPILER.to_sqlglot(operation.to_expr()).sql(dialect=COMPILER.dialect))
+
+
+def _written(value: Value) -> str:
+    if isinstance(value, str):
+        return str(sge.Literal.string(value).sql(dialect=COMPILER.dialect))
+    if isinstance(value, datetime):
+        return f"'{value.isoformat()}'"
+    return f"MAKE_DATE({value.year}, {value.month}, {value.day})"
+
+
+LANGUAGE = Language(
+    "spark",
+    _compiled,
+    _written,
+    re.compile(rf"MAKE_DATE\((9\d{{3}}), 1, 1\)|'(9\d{{3}})-01-01T00:00:00'|{NAME_PLACE}"),
+)
+
+
+def compiled(operation: Node) -> str:
+    """Spark SQL of an Ibis operation, compiled once per shape."""
+    return sql_of(operation, LANGUAGE)
 
 
 def column_type(dtype: dt.DataType) -> str:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from subprocess import TimeoutExpired
 from typing import Any, TypeVar
 
+from warehouse.engines.spark_connect import CONNECT, connected, is_away
+from warehouse.engines.spark_executors import WAITS, WAITS_FOR, Watch
 from warehouse.errors import StoreError
 
 SETTINGS = {
@@ -18,7 +20,9 @@ SETTINGS = {
 }
 """Times are UTC without a zone, and products of decimals keep their digits."""
 
-STARTED_WITH = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
+STARTED_WITH = {
+    "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR", WAITS: WAITS_FOR,
+}  # fmt: skip
 _LONGEST_MESSAGE = 600
 _ENDS_WITHIN = 2.0
 """Seconds that a dying Java is waited for."""
@@ -31,6 +35,8 @@ class SparkSessions:
 
     def __init__(self, url: str, options: Mapping[str, str]) -> None:
         self._url, self._options = url, options
+        # What follows an address of Spark Connect may hold a token.
+        self._where = url.partition("/;")[0]
         self._session: Any = None
         self._shown: dict[str, Callable[[Any], None]] = {}
         self._lock = threading.RLock()
@@ -49,14 +55,20 @@ class SparkSessions:
             raise StoreError(
                 "pyspark is not installed: `pip install pyspark` (and Java 17, unless url is sc://...)"
             ) from error
+        watch: Watch | None = None
         try:
-            return question(self._begun(PySparkException))
-        except PySparkException as error:
-            raise StoreError(f"Spark at {self._url} refused: {str(error)[:_LONGEST_MESSAGE]}") from error
-        except (Py4JError, OSError) as error:
+            session = self._begun(PySparkException)
+            watch = Watch(session, self._url)
+            with watch:
+                return question(session)
+        except (PySparkException, Py4JError, OSError) as error:
+            if watch is not None and watch.nobody_works():
+                raise StoreError(f"Spark at {self._where} {watch.sentence()}") from error
+            if isinstance(error, PySparkException) and not is_away(error):
+                raise StoreError(f"Spark at {self._where} refused: {str(error)[:_LONGEST_MESSAGE]}") from error
             self._forget()
             raise StoreError(
-                f"Spark at {self._url} does not answer ({_first_words(error)}): check [engine] url in percall.toml, and that it runs"
+                f"Spark at {self._where} does not answer ({_first_words(error)}): check [engine] url in percall.toml, and that it runs"
             ) from error
 
     def _begun(self, refusal: type[Exception]) -> Any:
@@ -73,14 +85,10 @@ class SparkSessions:
     def _start(self) -> Any:
         from pyspark.sql import SparkSession  # noqa: PLC0415
 
-        builder: Any = SparkSession.builder
-        if self._url.startswith("sc://"):
-            builder = builder.remote(self._url)
-            wanted: dict[str, str] = {}
-        else:
-            builder = builder.master(self._url).appName("Percall")
-            wanted = STARTED_WITH
-        for name, value in (wanted | SETTINGS | dict(self._options)).items():
+        if self._url.startswith(CONNECT):
+            return connected(self._url, SETTINGS | dict(self._options))
+        builder: Any = SparkSession.builder.master(self._url).appName("Percall")
+        for name, value in (STARTED_WITH | SETTINGS | dict(self._options)).items():
             builder = builder.config(name, value)
         return builder.getOrCreate()
 
