@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 import duckdb
 
@@ -36,6 +37,7 @@ PLAIN_TIME = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?Z?"
 PLAIN_LIST = r"\[(0|[1-9]\d{0,19})(, ?(0|[1-9]\d{0,19}))*\]"
 
 
+@lru_cache(maxsize=10_000)
 def normalised(name: str) -> str:
     """A column name without case, underscores, blanks, hyphens and dots: BilledCost, billed_cost and "Billed Cost" are one."""
     return re.sub(r"[\s_.\-]+", "", name).lower()
