@@ -6,13 +6,13 @@ from typing import Any
 
 from xdist.scheduler import LoadFileScheduling
 
-TOGETHER = ("tests/engines", "tests/browser")
-"""Folders that one worker runs whole: their files share what is dear to start, a Spark cluster, a browser and the servers it looks at."""
+TOGETHER = ("tests/engines", "tests/browser", "tests/connectors/demo_company")
+"""Folders that one worker runs whole: their files share what is dear to start, a Spark cluster, a browser with its servers, a made-up company."""
 
 LONGEST = (
     "tests/engines",
     # Does not read the demo company's store, which the worker with the engines makes meanwhile.
-    "tests/connectors/test_demo.py",
+    "tests/connectors/demo_company",
     "tests/browser",
     "tests/operations/test_export_command.py",
     "tests/pages/test_optimize_pages.py",
