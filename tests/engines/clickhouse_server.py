@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int]) -> None:
         super().__init__(address, _Handler)
         self.connections: list[socket.socket] = []
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: who does not speak TLS, or does not trust the certificate, is told so on the other side."""
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
@@ -86,13 +90,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(port: int = 0) -> Iterator[str]:
-    """The address at which it answers; `port` 0 takes a free one."""
+def serving(port: int = 0, certificate: Path | None = None) -> Iterator[str]:
+    """The address at which it answers; `port` 0 takes a free one. Over TLS with a file of a certificate and its key."""
     server = _Server(("127.0.0.1", port))
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import ibis
@@ -16,7 +18,10 @@ from tests.engines.clickhouse_server import PASSWORD, USER, serving
 from tests.engines.small import differences
 from tests.engines.test_publishing import two_months
 from warehouse.configuration import Configuration
+from warehouse.engines import clickhouse_connections
 from warehouse.engines.publishing import publish
+from warehouse.engines.reading import connected
+from warehouse.engines.settings import EngineSettings, engine_settings
 from warehouse.errors import InputError, StoreError
 from warehouse.reader import open_current
 
@@ -89,3 +94,63 @@ def test_a_question_that_the_server_cannot_answer(
     missing = ibis.table({"a": "int64"}, name="no_such_table")
     with pytest.raises(StoreError, match=f"ClickHouse at {address} refused: .*no_such_table"):
         there.arrow(missing)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1 that is its own authority, with its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(private + made.public_bytes(pem))
+    return path
+
+
+def test_over_tls(
+    certificate: Path, on_clickhouse: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused while nobody vouches for the server, answered as soon as its authority is named."""
+    assert on_clickhouse
+    monkeypatch.setenv(SECRET, PASSWORD)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with serving(certificate=certificate) as url:
+        with pytest.raises(StoreError, match=f"{url} shows a certificate that nobody here vouches for .*SSL_CERT_FILE"):
+            connected(settings_of(url))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert isinstance(connected(settings_of(url)).publications(), list)
+
+
+def test_tls_with_a_server_that_does_not_speak_it(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SECRET, PASSWORD)
+    with pytest.raises(StoreError, match=r"does not speak TLS on this port .*8443 by default"):
+        connected(settings_of(address.replace("http:", "https:")))
+
+
+def test_a_server_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the question and never answers."""
+    monkeypatch.setenv(SECRET, PASSWORD)
+    monkeypatch.setattr(clickhouse_connections, "ANSWERS_WITHIN", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(StoreError, match=f"{url} did not answer within .*max_execution_time"):
+            connected(settings_of(url))
+
+
+def settings_of(url: str) -> EngineSettings:
+    """The engine at an address."""
+    found = engine_settings(engine(url))
+    assert found
+    return found

@@ -15,6 +15,8 @@ from warehouse.engines.settings import EngineSettings
 from warehouse.errors import StoreError
 
 _LONGEST_MESSAGE = 600
+CONNECTS_WITHIN, ANSWERS_WITHIN = 10.0, 600.0
+"""Seconds: for a server to be reached, and for a question to be answered; ClickHouse's own `max_execution_time` may end it sooner."""
 
 
 def connect(settings: EngineSettings, engine_settings: Mapping[str, str]) -> Connection:
@@ -32,7 +34,7 @@ class Http:
         headers = {"X-ClickHouse-User": settings.user} if settings.user else {}
         if settings.password_env:
             headers["X-ClickHouse-Key"] = settings.password()
-        self._client = httpx.Client(headers=headers, timeout=httpx.Timeout(600.0, connect=10.0))
+        self._client = httpx.Client(headers=headers, timeout=httpx.Timeout(ANSWERS_WITHIN, connect=CONNECTS_WITHIN))
         self._parameters = dict(engine_settings)
         if not self._has(settings.database):
             self.command(f'CREATE DATABASE IF NOT EXISTS "{settings.database}"')
@@ -62,11 +64,38 @@ class Http:
         everything = {**self._parameters, "wait_end_of_query": "1", **parameters}
         try:
             response = self._client.post(self._url, params=everything, content=content)
+        except httpx.TimeoutException as error:
+            raise StoreError(f"ClickHouse at {self._url} {_said_of_waiting(error)}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise unreachable(self._url, error) from error
+            raise _no_tls(self._url, error) or unreachable(self._url, error) from error
         if response.status_code != httpx.codes.OK:
             raise StoreError(f"ClickHouse at {self._url} refused: {response.text.strip()[:_LONGEST_MESSAGE]}")
         return response.content
+
+
+def _said_of_waiting(error: httpx.TimeoutException) -> str:
+    if isinstance(error, httpx.ConnectTimeout):
+        return f"cannot be reached within {CONNECTS_WITHIN:.0f} s: check [engine] url in percall.toml, and that nothing on the way blocks it"
+    return (
+        f"did not answer within {ANSWERS_WITHIN:.0f} s: it may be busy; ask for a shorter period, or end questions sooner with "
+        'options = { "max_execution_time" = "60" }'
+    )
+
+
+def _no_tls(url: str, error: Exception) -> StoreError | None:
+    """What to say when the two sides do not agree about TLS."""
+    told = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in told:
+        return StoreError(
+            f"ClickHouse at {url} shows a certificate that nobody here vouches for ({told[:_LONGEST_MESSAGE]}): name the file of the authority that "
+            "signed it in the environment variable SSL_CERT_FILE"
+        )
+    if "SSL" in told:
+        return StoreError(
+            f"ClickHouse at {url} does not speak TLS on this port ({told[:_LONGEST_MESSAGE]}): use its port for TLS (8443 by default), or "
+            "clickhouse:// and http:// without TLS"
+        )
+    return None
 
 
 class InProcess:
