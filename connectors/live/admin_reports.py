@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class Provider:
 
     def check(self, settings: SourceSettings) -> Iterable[Finding]:
         """Asks each report for one day."""
-        yesterday = midnight(datetime.now()) - DAY
+        yesterday = midnight(datetime.now(UTC)) - DAY
         for report in self.reports:
             try:
                 with self.service(settings, None) as service:

@@ -13,7 +13,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,7 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
                     "warning", subject, f"the table was last written {age.days} days ago",
                     "look at Billing > Billing export in the console: is the export still enabled?",
                 )  # fmt: skip
-        today = date.today()
+        today = datetime.now(UTC).date()
         size = _bytes(
             client, settings, form.rows(partitions=False), {"first": today - timedelta(days=7), "last": today}, form
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,8 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
     if host.startswith("http://") and "127.0.0.1" not in host and "localhost" not in host:
         yield Finding("warning", host, "the keys travel without encryption", "use an https:// address")
     try:
-        now = datetime.now()
-        api = _open(settings, lambda _message, _share: None, utc(now))
+        now = utc(datetime.now(UTC))
+        api = _open(settings, lambda _message, _share: None, now)
     except (SourceError, InputError) as error:
         yield Finding("problem", host, str(error), f"check the keys; needed is {GRANT}")
         return

@@ -8,7 +8,7 @@ Rows hold whole metadata; what does not count is dropped before anything is writ
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
         yield Finding("warning", host, "the key travels without encryption", "use an https:// address")
     try:
         with _service(settings) as service:
-            now = datetime.now()
+            now = utc(datetime.now(UTC))
             total, _ = _page(settings, service, now - 2 * LONGEST, now + LONGEST, 1, 1)
     except (SourceError, InputError) as error:
         yield Finding("problem", host, str(error), f"needed is {GRANT}, and a proxy with a database")

@@ -11,7 +11,7 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -68,7 +68,7 @@ def permissions(settings: SourceSettings) -> str:  # noqa: ARG001 - every source
 
 def check(settings: SourceSettings) -> Iterable[Finding]:
     """Whether the database answers, and the query's columns (of a period without a day, so that nothing is read)."""
-    today = date.today()
+    today = datetime.now(UTC).date()
     try:
         with (
             _reading(settings, lambda _message, _share: None) as connection,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
 from pathlib import Path
@@ -413,7 +413,9 @@ def test_only_the_named_environments(server: LangfuseServer, service: Loopback, 
 def test_check_and_plan_say_what_is(server: LangfuseServer, service: Loopback, tmp_path: Path) -> None:
     settings = make_sync(service, tmp_path).settings
     assert [finding.level for finding in langfuse.check(settings)] == ["warning"]  # nothing of the last two days
-    server.observations = [observation("a", datetime.now().isoformat(timespec="milliseconds") + "Z")]
+    server.observations = [
+        observation("a", datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z")
+    ]
     (fine,) = langfuse.check(settings)
     assert fine.level == "fine"
     assert "API v2" in fine.message

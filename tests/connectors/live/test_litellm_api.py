@@ -6,7 +6,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -181,7 +181,7 @@ def test_check_and_plan(proxy: Proxy, service: Loopback, tmp_path: Path) -> None
     settings = make_sync(service, tmp_path).settings
     (empty,) = litellm_api.check(settings)
     assert empty.level == "warning"
-    proxy.rows = made(3, datetime.now(), timedelta(seconds=1))
+    proxy.rows = made(3, datetime.now(UTC).replace(tzinfo=None), timedelta(seconds=1))
     (fine,) = litellm_api.check(settings)
     assert (fine.level, "3 spend logs" in fine.message) == ("fine", True)
     with loopback(lambda _asked: Reply({"error": {"message": "Database not connected"}}, 400)) as other:

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -390,7 +390,7 @@ def test_the_exporter_of_opentelemetry_itself(tmp_path: Path) -> None:
         assert provider.force_flush()
         provider.shutdown()
     sync = make_sync(tmp_path, inbox)
-    sync.run(datetime.now())
+    sync.run(datetime.now(UTC).replace(tzinfo=None))
     (stored,) = rows(sync.store, "calls")
     names = (
         "call_id",
