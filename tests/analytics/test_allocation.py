@@ -255,7 +255,7 @@ LINES = st.lists(
 CALLS = st.lists(st.tuples(st.integers(1, 5), st.sampled_from([None, "search", "ask"]), st.integers(0, 99)), max_size=5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(RULES, LINES, CALLS)
 def test_all_in_costs_are_the_ledger_by_day_and_by_range(
     entries: list[dict[str, Any]], lines: list[tuple[Any, ...]], calls: list[tuple[Any, ...]]

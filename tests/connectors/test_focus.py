@@ -331,7 +331,7 @@ def written(value, number: str, clock: str, missing: str) -> str:
     return value
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=35)
 @given(
     rows=st.lists(LINES, min_size=1, max_size=6),
     names=st.permutations(NAMES),

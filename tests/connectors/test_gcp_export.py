@@ -260,7 +260,7 @@ kinds = st.sampled_from(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.lists(st.tuples(amounts, st.lists(st.tuples(amounts, kinds), max_size=3)), min_size=1, max_size=12),
     form=st.sampled_from(FORMS),

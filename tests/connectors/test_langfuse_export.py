@@ -329,7 +329,7 @@ def test_other_kinds_of_files_are_not_taken_for_it(tmp_path: Path) -> None:
     assert not litellm.detect(inspect(EXPORTS[0], tmp_path))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(usages=st.lists(st.tuples(*[st.integers(0, 300_000)] * 5), min_size=1, max_size=20), repeated=st.booleans())
 def test_random_usage_adds_up_to_the_total(usages: list[tuple[int, ...]], repeated: bool, tmp_path: Path) -> None:
     objects = []

@@ -325,7 +325,7 @@ JUNK: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=35, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.dictionaries(st.sampled_from(sorted(payload())), JUNK, max_size=4), min_size=1, max_size=10))
 def test_no_value_anywhere_stops_the_load(changes: list[Row], tmp_path: Path) -> None:
     good, bad = from_objects(litellm, [payload(), *(payload(**change) for change in changes)], tmp_path)

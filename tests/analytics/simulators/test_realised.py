@@ -332,7 +332,7 @@ CALLS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(before=CALLS, after=CALLS, order=st.permutations(ALL_LEVERS))
 def test_the_account_is_exact_whatever_happened(before: list[Call], after: list[Call], order: list[Lever]) -> None:
     lines = [line("GPU inference", 10, 14), line("Vector database", 5, 14), line("Storage", 1, 14)]
@@ -342,7 +342,7 @@ def test_the_account_is_exact_whatever_happened(before: list[Call], after: list[
     assert found.low <= found.realised <= found.high
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(calls=CALLS, order=st.permutations(ALL_LEVERS))
 def test_days_that_are_all_alike_realise_nothing(calls: list[Call], order: list[Lever]) -> None:
     lines = [line("GPU inference", 10, 14), line("Storage", 1, 14)]
