@@ -6,39 +6,66 @@ asks for the months that changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from functools import partial
 
 from analytics.anomalies_series import dear_users
 from analytics.filters import Filters
+from analytics.repriced import repriced
+from analytics.tag_coverage import untagged
 from analytics.waste_scope import scope_of
 from analytics.waste_sums import call_sums
-from analytics.weekly_review_week import days_of, default_week
+from analytics.weekly_review_care import anomalies
+from analytics.weekly_review_week import Week, days_of, default_week
 from warehouse.reader import Warehouse
 
 MOST_MONTHS = 13
 """So many of the newest months, a year and the one that runs, are looked into ahead; older ones when somebody asks."""
 
 
-def questions_ahead(warehouse: Warehouse) -> list[tuple[str, Callable[[], object]]]:
-    """Each question in words, and what asks it, the likeliest first: users who could be flagged, the waste of the week under review and of
-    the newest months. One that was answered before takes milliseconds. None for a store without calls, or on an engine, which keeps nothing here."""
+Question = tuple[str, Callable[[], object]]
+"""A question in words, and what asks it."""
+
+
+def questions_ahead(warehouse: Warehouse) -> list[Question]:
+    """The likeliest first: users who could be flagged, the week under review, and of the newest months waste, untagged calls and calls that are
+    priced alike. One that was answered before takes milliseconds. None for a store without calls, or on an engine, which keeps nothing here.
+    """
     span = warehouse.span()
     if span is None or not warehouse.keeps_prepared or warehouse.snapshot is None or not warehouse.snapshot.of("calls"):
         return []
-    questions: list[tuple[str, Callable[[], object]]] = [("dear users", lambda: dear_users(warehouse))]
+    questions: list[Question] = [("dear users", partial(dear_users, warehouse))]
     week = default_week(warehouse)
-    periods = [] if week is None else [days_of(warehouse, week).now]
-    month = span[1].replace(day=1)
-    while month >= span[0].replace(day=1) and len(periods) <= MOST_MONTHS:
+    if week is not None:
+        questions += [(f"{what} of {week.name}", ask) for what, ask in _of_week(warehouse, week)]
+    for number, month in enumerate(_months_back(*span)):
+        if number < MOST_MONTHS:
+            questions += [(f"{what} of {month.start:%Y-%m}", ask) for what, ask in _of_month(warehouse, month)]
+    return questions
+
+
+def _months_back(first: date, last: date) -> Iterator[Filters]:
+    """The calendar months of these days, the newest first."""
+    month = last.replace(day=1)
+    while month >= first.replace(day=1):
         after = (month + timedelta(days=31)).replace(day=1)
-        periods.append(Filters(month, after - timedelta(days=1)))
+        yield Filters(month, after - timedelta(days=1))
         month = (month - timedelta(days=1)).replace(day=1)
+
+
+def _of_month(warehouse: Warehouse, month: Filters) -> list[Question]:
     return [
-        *questions,
-        *((f"waste {filters.start} – {filters.end}", _waste(warehouse, filters)) for filters in periods),
+        ("waste", lambda: call_sums(warehouse, scope_of(warehouse, month))),
+        ("untagged calls", partial(untagged, warehouse, month)),
+        ("calls that are priced alike", partial(repriced, warehouse, month)),
     ]
 
 
-def _waste(warehouse: Warehouse, filters: Filters) -> Callable[[], object]:
-    return lambda: call_sums(warehouse, scope_of(warehouse, filters))
+def _of_week(warehouse: Warehouse, week: Week) -> list[Question]:
+    days = days_of(warehouse, week).now
+    return [
+        ("waste", lambda: call_sums(warehouse, scope_of(warehouse, days))),
+        ("anomalies", partial(anomalies, warehouse, week, week.end)),
+        ("untagged calls", partial(untagged, warehouse, days)),
+    ]

@@ -22,6 +22,7 @@ from analytics.filters import Filters, matching
 from analytics.frames import Row, frame_of, rows_of
 from analytics.fx import MONEY, in_reporting_currency
 from analytics.infrastructure import FILTER_COLUMNS
+from analytics.kept_rows import kept_rows
 from analytics.ledger import ledger
 from analytics.ratios import UNIT_PLACES
 from analytics.why_changed import by_driver, difference_rows
@@ -194,10 +195,10 @@ def _dimensions(
         found[RESOURCE] = _costs(warehouse, lines, lines.ResourceId, lines[amount], lines.date, reference, days, factor)
     if has_calls:
         calls = _calls(warehouse, series, scope, reference, days)
-        is_after = calls.is_after
+        is_after, period = calls.is_after, (min(*reference, *days), max(*reference, *days))
         for name, column in CALL_DIMENSIONS.items():
             if name != own:
-                found[name] = _call_costs(warehouse, calls, calls[column], is_after, factor)
+                found[name] = _call_costs(warehouse, calls, calls[column], is_after, factor, period)
     telling = {name: costs for name, costs in found.items() if name != own and len({*costs[0], *costs[1]}) > 1}
     return tuple(one for one in ranked(telling) if one.drivers and one.surprise >= LEAST_SURPRISE)
 
@@ -213,9 +214,14 @@ def _costs(
 
 
 def _call_costs(
-    warehouse: Warehouse, calls: ir.Table, value: ir.StringValue, after: ir.BooleanValue, factor: Decimal
+    warehouse: Warehouse,
+    calls: ir.Table,
+    value: ir.StringValue,
+    after: ir.BooleanValue,
+    factor: Decimal,
+    period: tuple[date, date],
 ) -> tuple[Costs, Costs]:
-    """The values that moved most; all others in one."""
+    """The values that moved most; all others in one. `period`: from which day to which the calls are."""
     sums = calls.group_by(value=value).agg(
         before=calls.cost.sum(where=~after).cast(MONEY), after=calls.cost.sum(where=after).cast(MONEY)
     )
@@ -223,8 +229,11 @@ def _call_costs(
     moved = (
         sums.after.fill_null(nothing).cast("float64") - sums.before.fill_null(nothing).cast("float64") * float(factor)
     ).abs()
-    rows = rows_of(warehouse, sums.order_by([moved.desc(), sums.value]).limit(MOST_VALUES))
-    whole = warehouse.row(sums.agg(before=sums.before.sum(), after=sums.after.sum()))
+    asked = (
+        sums.order_by([moved.desc(), sums.value]).limit(MOST_VALUES),
+        sums.agg(before=sums.before.sum(), after=sums.after.sum()),
+    )
+    rows, (whole,) = (kept_rows(warehouse, "moved-calls", one, *period).to_pylist() for one in asked)
     rest: Row = {
         name: (whole[name] or Decimal(0)) - sum((row[name] or Decimal(0) for row in rows), Decimal(0))
         for name in ("before", "after")

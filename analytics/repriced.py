@@ -20,6 +20,7 @@ from analytics import formatting
 from analytics.feature_detail import calls_between
 from analytics.filters import Filters
 from analytics.frames import Row, frame_of, name_order, rows_of
+from analytics.kept_rows import kept_rows
 from analytics.ratios import share
 from warehouse.errors import InputError
 from warehouse.rates import CLASS_OF_COLUMN
@@ -174,7 +175,8 @@ def _priced_anew(warehouse: Warehouse, filters: Filters, book: str | None, at: d
     try:
         backend.con.register("prices", prices)
         table = backend.table("prices")
-        since = ibis.literal(at).cast("timestamp") if at else _since(calls, prices, filters)
+        # The same groups for one day's prices, so that what is kept of a period serves every choice.
+        since = _since(calls, prices, filters)
         # A request has the prices of its time and of its own tier: what is alike in both may be summed first.
         keyed = calls.mutate(
             since=since, classes=_classes(calls), input_tier=input_tier(calls, table), known=calls.cost.notnull(),
@@ -196,7 +198,7 @@ def _priced_anew(warehouse: Warehouse, filters: Filters, book: str | None, at: d
         sums = keyed.group_by(keys).agg(
             calls=keyed.count(), cost=keyed.cost.sum(), **{name: keyed[name].sum() for name in CLASS_OF_COLUMN}
         )
-        groups = warehouse.arrow(sums)
+        groups = kept_rows(warehouse, "like-calls", sums, filters.start, filters.end)
         if not groups.num_rows:
             return []
         backend.con.register("calls", groups)

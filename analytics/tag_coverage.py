@@ -22,6 +22,7 @@ from analytics.filters import UNTAGGED, Filters, apply, period_start
 from analytics.frames import Row, frame_of, name_order, rows_of
 from analytics.fx import CALLS_CURRENCY, in_reporting_currency
 from analytics.infrastructure import bill_lines
+from analytics.kept_rows import kept_rows
 from analytics.ledger import MODEL_CATEGORIES, MONEY, ledger
 from analytics.period_names import during
 from analytics.ratios import share
@@ -259,9 +260,9 @@ def _calls(warehouse: Warehouse, filters: Filters, required: Sequence[str]) -> l
     ).agg(
         cost=calls.cost.sum().cast(MONEY), items=calls.count(), first_day=calls.started_at.min().date(), last_day=calls.started_at.max().date()
     )  # fmt: skip
+    rows = kept_rows(warehouse, "untagged-calls", sums, filters.start, filters.end, contents=("fx_rates",))
     return [
-        row | {"kind": CALLS, "resource": None, "what": row["prompt"] or row["service"]}
-        for row in rows_of(warehouse, sums)
+        row | {"kind": CALLS, "resource": None, "what": row["prompt"] or row["service"]} for row in rows.to_pylist()
     ]
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from operations.ahead import look_ahead
 from operations.engine_command import follow
 from operations.terminal import printable, progress_bar, say
 
@@ -241,6 +242,7 @@ def _once(
         say(_sentence(outcome))
     if any(outcome.rows_kept for outcome in outcomes):
         follow(settings)
+        look_ahead(settings)
     left = [source.name for source in chosen[len(outcomes) :]]
     if left:
         say(f"stopped before {', '.join(left)}")
