@@ -35,6 +35,8 @@ def write(calls: Path, database: Path) -> int:
         files = f"read_parquet('{calls}/*.parquet')"
         present = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {files}").fetchall()}
         values = ", ".join(name if name in present else STAND_INS.get(name, "NULL") for name in CALLS.names)
+        # Rows may lie in any order: to keep that of the files took 1.8 times the CPU (32 against 18 s for ten million calls).
+        connection.execute("SET preserve_insertion_order = false")
         connection.execute(CALLS.ddl())
         connection.execute(f"INSERT INTO calls SELECT {values} FROM {files}")
         ((rows,),) = connection.execute("SELECT count(*) FROM calls").fetchall()
