@@ -132,23 +132,23 @@ def chunks(path: Path, compression: str) -> Iterator[bytes]:
             yield chunk
 
 
-def survey(path: Path, compression: str) -> Survey:
-    """Reads the whole file once. Raises InputError when it is truncated or damaged."""
+def survey(path: Path, compression: str, digest: str | None = None) -> Survey:
+    """Reads the whole file once; its checksum is worked out unless it is known (`digest`). Raises InputError when it is truncated or damaged."""
     head = bytearray()
     size = line_feeds = returns = current = longest = 0
     is_utf8, has_nul, last = True, False, b""
     decoder = codecs.getincrementaldecoder("utf-8")()
     pending = False
     with path.open("rb") as raw, _explained(path):
-        stream = _Hashing(raw)
-        source = _unpacked(stream, compression)
+        stream = _Hashing(raw) if digest is None else None
+        source = _unpacked(stream or raw, compression)
         while chunk := source.read(CHUNK):
             size += len(chunk)
             if len(head) < HEAD or (len(head) < LONGEST_LINE and b"\n" not in head):
                 head += chunk
             feeds = chunk.count(b"\n")
             line_feeds += feeds
-            returns += chunk.count(b"\r")
+            returns += 0 if line_feeds else chunk.count(b"\r")
             separator = b"\n" if line_feeds or not returns else b"\r"
             first = chunk.find(separator)
             if first < 0:
@@ -164,9 +164,9 @@ def survey(path: Path, compression: str) -> Survey:
                 except UnicodeDecodeError:
                     is_utf8 = False
             last = chunk[-1:]
-        checksum = stream.finish()
+        checksum = stream.finish() if stream else digest
     return Survey(
-        checksum=checksum,
+        checksum=checksum or "",
         head=bytes(head),
         whole=len(head) == size,
         size=size,

@@ -15,7 +15,7 @@ from functools import lru_cache
 import duckdb
 
 from connectors.files import NULL_WORDS, SourceFile, quote_identifier, scan, sql_text
-from connectors.row_table import RowTable
+from connectors.row_table import RowStream, RowTable
 from connectors.source_file import path_literal
 from warehouse.errors import InputError
 from warehouse.intake import FILE_ROWS, RowWise
@@ -50,20 +50,26 @@ def latest() -> date:
 
 
 class Columns:
-    """The columns of one file, by normalised name (see `normalised`), first spelling wins."""
+    """The columns of one file, by normalised name (see `normalised`), first spelling wins.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, file: SourceFile) -> None:
+    `stream` is what is read of a text file by one statement (`connectors.row_table.row_stream`); without it the file is read at once and may be
+    asked often.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, file: SourceFile, stream: RowStream | None = None
+    ) -> None:
         self.file = file
         self._connection = connection
         self.source = scan(file)
         """Table expression with the file's rows."""
+        self.is_stream = stream is not None
         if file.format == "parquet":
             described = connection.execute(f"DESCRIBE SELECT * FROM {self.source}").fetchall()
             self._types = {str(row[0]): str(row[1]) for row in described if row[0] != "_row"}
             self._texts: dict[str, str] = {}
         else:
-            names = file.columns if file.format == "csv" else [key for row in file.head for key in row]
-            rows = RowTable(connection, file, list(dict.fromkeys(names)))
+            rows = stream or RowTable(connection, file, names_of(file))
             self.source, self._texts = rows.source, rows.columns
             self._types = dict.fromkeys(self._texts, "VARCHAR")
         self._names: dict[str, str] = {}
@@ -203,6 +209,12 @@ class Columns:
         local = f"((({time_sql(text)}) AT TIME ZONE 'UTC') AT TIME ZONE {sql_text(zone)})::DATE"
         has_zone = f"regexp_matches({text}, {sql_text(_ZONE)}) AND contains({text}, ':')"
         return f"(CASE WHEN {has_zone} THEN {local} ELSE ({time_sql(text)})::DATE END)"
+
+
+def names_of(file: SourceFile) -> list[str]:
+    """The columns of a CSV file, or the keys of the first objects of a JSON file."""
+    names = file.columns if file.format == "csv" else [key for row in file.head for key in row]
+    return list(dict.fromkeys(names))
 
 
 def _fits(kind: str) -> bool:

@@ -9,7 +9,7 @@ import duckdb
 
 from connectors.detection import connector_for, detect_kind
 from connectors.extraction import Extraction
-from connectors.files import SourceFile, inspect
+from connectors.files import SourceFile, checked, glance
 from connectors.row_table import drop_row_tables
 from connectors.small_files import SmallFiles
 from warehouse.configuration import Configuration
@@ -49,9 +49,13 @@ class FileReading:
     def stage(self, offered: Offered, digest: str) -> list[str]:
         """Read one file, or refuse it."""
         path, kind = offered.path, offered.kind
+        self.loading.make_ready()
         try:
-            file = inspect(path, self.loading.store.scratch)
+            file = glance(path, self.loading.store.scratch, digest)
             found = _Found(offered, digest, said_kind(kind, file) if kind else detect_kind(file), file)
+            if file.unchecked and not getattr(connector_for(found.kind), "READS_UNCHECKED", False):
+                file = checked(file)
+                found = _Found(offered, digest, said_kind(kind, file) if kind else detect_kind(file), file)
         except (InputError, OSError) as error:
             warnings = self.finish()
             self.loading.refuse(path.name, kind or "unknown", digest, reason_of(error, path.name))

@@ -15,7 +15,7 @@ import duckdb
 from connectors import plain_calls
 from connectors.columns import Columns, normalised
 from connectors.extraction import Extraction
-from connectors.files import SourceFile, sql_text
+from connectors.files import SourceFile, checked, sql_text
 from connectors.plain_fields import Fault, Field, lenient_warnings, plain_query
 from warehouse.configuration import DATA, Configuration
 from warehouse.errors import InputError
@@ -52,6 +52,9 @@ class PlainKind:
         self, connection: duckdb.DuckDBPyConnection, file: SourceFile, configuration: Configuration
     ) -> Iterable[Extraction]:
         """The file's rows. Raises InputError when a required column misses."""
+        if self is CALLS and (kept := plain_calls.read_at_once(connection, file, configuration)):
+            return [self._kept(file, *kept)]
+        file = checked(file)
         columns = Columns(connection, file)
         columns.require(*self.telling, kind=self.KIND)
         row_wise = plain_calls.row_wise(columns, configuration) if self is CALLS else None
@@ -75,6 +78,18 @@ class PlainKind:
                 row_wise=row_wise,
             )
         ]
+
+    def _kept(self, file: SourceFile, table: str, warnings: list[str]) -> Extraction:
+        """Rows that lie in a table, all good enough to be judged one by one."""
+        query = f"SELECT rowid + 1 AS _row, * EXCLUDE (_doubt, _unread) FROM {table}"
+        return Extraction(
+            self.KIND, self.table, self.KIND, file.name, file.checksum, query, warnings=warnings, kept_in=table
+        )
+
+    @property
+    def READS_UNCHECKED(self) -> bool:  # noqa: N802 - what modules call it
+        """Whether it finds broken rows by itself (see `connectors.files.glance`)."""
+        return self is CALLS
 
 
 def template_kinds() -> list[str]:

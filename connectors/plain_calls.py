@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from connectors.columns import Columns, first_fault, normalised
-from connectors.files import quote_identifier, sql_text
-from connectors.plain_fields import Fault, Field, field_faults, named_faults, parsed_fields
+import duckdb
+
+from connectors.columns import Columns, first_fault, names_of, normalised
+from connectors.files import SourceFile, is_whole, quote_identifier, sql_text
+from connectors.plain_fields import (
+    Fault,
+    Field,
+    field_faults,
+    named_faults,
+    parsed_fields,
+    unread_values,
+    unread_warning,
+)
+from connectors.row_table import keep_rows, row_stream
 from warehouse.configuration import Configuration
 from warehouse.intake import RowWise
 from warehouse.schema import TOKEN_CLASSES
@@ -94,6 +105,40 @@ def row_wise(columns: Columns, configuration: Configuration) -> RowWise | None:
     return columns.one_by_one(lambda rows: query(rows, configuration, has_ids=True), unless="call_id IS NULL")
 
 
+def read_at_once(
+    connection: duckdb.DuckDBPyConnection, file: SourceFile, configuration: Configuration
+) -> tuple[str, list[str]] | None:
+    """Name of a temporary table of the calls of a text file, in its order (columns of the extraction query, without `_row`), and what the
+    person who loads should know; None where one look at each row is not enough: a row has no id of its own, or the file is not in order or
+    lacks a column.
+
+    Half a million calls of 22 columns in JSON lines took 2.1 s of CPU in this way, 2.9 when their texts were kept first.
+    """
+    stream = row_stream(file, names_of(file)) if file.format != "parquet" else None
+    if stream is None:
+        return None
+    columns = Columns(connection, file, stream)
+    needed = (("call_id", *FIELDS[0].synonyms), TIME_NAMES, MODEL_NAMES, USAGE_NAMES)
+    if not all(columns.find(*names) for names in needed):
+        return None
+    try:
+        table = keep_rows(connection, f"SELECT * EXCLUDE (_row) FROM ({query(columns, configuration, has_ids=True)})")
+    except duckdb.Error:
+        return None
+    ((rows, doubt),) = connection.execute(
+        f"SELECT count(*), coalesce(bool_or(_doubt OR call_id IS NULL), false) FROM {table}"
+    ).fetchall()
+    if doubt or not is_whole(file, rows):
+        connection.execute(f"DROP TABLE {table}")
+        return None
+    unread = connection.execute(f"SELECT _unread, count(*) FROM {table} WHERE _unread <> 0 GROUP BY 1").fetchall()
+    counts = {
+        name: sum(rows for bits, rows in unread if bits >> place & 1)
+        for place, (name, _condition) in enumerate(unread_values(columns, FIELDS))
+    }
+    return table, [unread_warning(name, count) for name, count in counts.items() if count] + warnings(columns)
+
+
 def query(columns: Columns, configuration: Configuration, *, has_ids: bool | None = None) -> str:
     """The extraction query.
 
@@ -102,6 +147,8 @@ def query(columns: Columns, configuration: Configuration, *, has_ids: bool | Non
     among `cache_write_1h_tokens` living five minutes. Where two figures contradict each other, or `total_tokens` is not the sum, the
     disjoint classes are kept and the row is flagged `token_total`. Without a call_id, equal rows get equal ids in every load: a hash of the
     row, and a number from the second equal row on. `has_ids` says that every row is known to have one (None: look).
+
+    From a stream it has two more columns: its `_doubt`, and `_unread`, in which a bit is set for each lenient field that cannot be read.
     """
     values = parsed_fields(columns, FIELDS, configuration)
     read = ", ".join(f"{value} AS {quote_identifier(name)}" for name, value in values.items())
@@ -116,10 +163,15 @@ def query(columns: Columns, configuration: Configuration, *, has_ids: bool | Non
     total = " + ".join(f"coalesce({name}, 0)" for name in TOKEN_CLASSES)
     known = columns.always("call_id", *FIELDS[0].synonyms) if has_ids is None else has_ids
     content, identity = ("NULL", "call_id") if known else _made_identity(columns)
+    doubt = noted = ""
+    if columns.is_stream:
+        bits = [f"CASE WHEN {condition} THEN {1 << at} ELSE 0 END"
+                for at, (_name, condition) in enumerate(unread_values(columns, FIELDS))]  # fmt: skip
+        doubt, noted = ", _doubt", f", _doubt, {' + '.join(bits) or 0} AS _unread"
     return f"""
         WITH parsed AS (
             SELECT _row, {read}, {content} AS _content, {_text_hash(columns)} AS _text_hash,
-            {_labels(columns)} AS labels
+            {_labels(columns)} AS labels{doubt}
             FROM {columns.source}
         ),
         writes AS (
@@ -150,7 +202,7 @@ def query(columns: Columns, configuration: Configuration, *, has_ids: bool | Non
             {_status("status")} AS status,
             CASE WHEN cache_hit AND reported_cost IS NULL THEN 0 ELSE reported_cost END AS reported_cost,
             CASE WHEN _differs THEN ['token_total'] ELSE [] END AS flags,
-            'calls' AS source, {column} AS _column, {reason} AS _reason
+            'calls' AS source, {column} AS _column, {reason} AS _reason{noted}
         FROM checked"""
 
 

@@ -182,11 +182,18 @@ def lenient_warnings(
         for field, name in present
     )
     (row,) = connection.execute(f"SELECT {counts} FROM {columns.source}").fetchall()
-    return [
-        f"{count} values of {name} cannot be read and stay unknown."
-        for (_, name), count in zip(present, row, strict=True)
-        if count
-    ]
+    return [unread_warning(name, count) for (_, name), count in zip(present, row, strict=True) if count]
+
+
+def unread_warning(name: str, count: int) -> str:
+    """The sentence that counts values of a lenient field which cannot be read."""
+    return f"{count} values of {name} cannot be read and stay unknown."
+
+
+def unread_values(columns: Columns, fields: Sequence[Field]) -> list[tuple[str, str]]:
+    """The lenient fields that a text file has, under its own name, and the condition over `parsed_fields` that the value cannot be read."""
+    found = [(field, columns.find(*field.names)) for field in fields if field.lenient]
+    return [(name, unreadable(f"_text_{field.name}", field.name)) for field, name in found if name]
 
 
 def _given(columns: Columns, field: Field, name: str) -> str:

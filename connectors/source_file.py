@@ -19,6 +19,15 @@ _DEFAULT = Dialect()
 
 
 @dataclass(frozen=True)
+class Unchecked:
+    """What is needed to look through a text file of which only the beginning was read: `copy` is where a cleaned copy of it may be written,
+    `rows` how many a CSV file has if none of them goes over several lines."""
+
+    copy: Path
+    rows: int
+
+
+@dataclass(frozen=True)
 class SourceFile:
     """A file that was looked at.
 
@@ -29,7 +38,7 @@ class SourceFile:
 
     How to read it: `compression` (gzip, zstd or ""), `dialect` (CSV), `numbered` (a copy whose first column is the row number in the
     original), `layout` (JSON: lines, array or documents) and `longest` (longest row in bytes). `texts` are the objects of a small JSON file
-    (lines, or one object) whose every object is good.
+    (lines, or one object) whose every object is good. `unchecked` is set while nobody looked for broken rows (see `connectors.files.glance`).
     """
 
     path: Path
@@ -46,6 +55,7 @@ class SourceFile:
     layout: str = "lines"
     longest: int = 0
     texts: tuple[str, ...] = ()
+    unchecked: Unchecked | None = None
 
     @property
     def name(self) -> str:

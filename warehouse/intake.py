@@ -73,5 +73,8 @@ class Extraction:
     delivered_at: datetime | None = None
     warnings: Sequence[str] = field(default=())
     row_wise: RowWise | None = None
+    kept_in: str | None = None
+    """Temporary table of the connection in which the rows lie already, all of the file's in its order: the query reads `rowid + 1` as `_row` and
+    the other columns from it. Whoever stages the rows takes the table over instead of running the query."""
     rows_read: int | None = None
     """Rows of the file, where the query leaves some out that are no facts of their own (spans that are no calls, negations that net to zero)."""

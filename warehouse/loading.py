@@ -12,6 +12,7 @@ the new data. Before the swap, what was stored is summed again and compared with
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from types import TracebackType
 
@@ -69,6 +70,7 @@ class Loading:
         self.store, self.configuration, self.on_overlap, self.demo = store, configuration, on_overlap, demo
         self.progress = progress or (lambda _message, _share: None)
         self._stack = ExitStack()
+        self._shipped: Future[pa.Table] | None = None
 
     def __enter__(self) -> Loading:
         self.writer: Writer = self._stack.enter_context(self.store.writing())
@@ -91,6 +93,12 @@ class Loading:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def make_ready(self) -> None:
+        """Begin what `commit` needs of prices, whatever the files hold: it is worked out while DuckDB reads them."""
+        if self._shipped is None:
+            worker = self._stack.enter_context(ThreadPoolExecutor(1))
+            self._shipped = worker.submit(shipped_prices, self.configuration)
 
     def known(self, checksum: str) -> str | None:
         """Why a file with these bytes need not be read again; None when it must be."""
@@ -187,7 +195,7 @@ class Loading:
         names = ", ".join(TABLES["prices"].names)
         if "prices" in {table.name for table in self.staging.tables()}:
             self.staging.gather("prices")
-        shipped = shipped_prices(self.configuration)
+        shipped = self._shipped.result() if self._shipped else shipped_prices(self.configuration)
         self.connection.register("shipped_arrow", shipped)
         self.connection.execute(TABLES["prices"].ddl("all_prices"))
         self.connection.execute("INSERT INTO all_prices BY NAME SELECT *, NULL::BIGINT AS load_id FROM shipped_arrow")

@@ -188,10 +188,13 @@ class Staging:
     def _take(self, table: Table, extraction: Extraction, staged: StagedFile) -> str:
         """Run an extraction's query once into a table of its own and list its bad rows; answers with the SELECT of the good ones."""
         piece = f"extracted_{staged.part}"
-        self.connection.execute(f"CREATE TABLE {piece} AS {extraction.query}")
+        if extraction.kept_in:
+            self.connection.execute(f"ALTER TABLE {extraction.kept_in} RENAME TO {piece}")
+        else:
+            self.connection.execute(f"CREATE TABLE {piece} AS {extraction.query}")
         present = {row[0] for row in self.connection.execute(f"DESCRIBE {piece}").fetchall()}
         column, reason = _fault(table, present)
-        row = "_row" if "_row" in present else "NULL::BIGINT"
+        row = "_row" if "_row" in present else "rowid + 1" if extraction.kept_in else "NULL::BIGINT"
         ((staged.rejected,),) = self.connection.execute(f"SELECT count({reason}) FROM {piece}").fetchall()
         if staged.rejected:
             rows = self.connection.execute(
