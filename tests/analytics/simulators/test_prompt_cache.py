@@ -1,4 +1,4 @@
-"""Prompt caching: the published trace, figures by hand, and a cache that is replayed request by request."""
+"""Prompt caching: figures by hand, a cache that is replayed request by request, and the lever."""
 
 from __future__ import annotations
 
