@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.drawing import Drawn, drawn
 from tests.engines.small import small_store
 from warehouse.configuration import Configuration
 from warehouse.engines.publishing import publish
@@ -45,6 +46,12 @@ def store(demo_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def at_home(store: Path) -> Warehouse:
     """The small store on DuckDB."""
     return open_current(store, Configuration(), threads=2)
+
+
+@pytest.fixture(scope="session")
+def pages_at_home(store: Path) -> Drawn:
+    """The pages as DuckDB on this machine has them."""
+    return drawn(store, None)
 
 
 @pytest.fixture(scope="session")
@@ -119,8 +126,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def spark(store: Path, cluster: Cluster) -> Warehouse:
     """The small store on a Spark cluster of its own."""
+    from pyspark.sql import SparkSession
+
     publish(store, cluster.configuration)
-    return open_current(store, cluster.configuration)
+    # A session that a test before began in this process would answer in the cluster's place.
+    if (before := SparkSession.getActiveSession()) is not None:
+        before.stop()
+    opened = open_current(store, cluster.configuration)
+    assert SparkSession.active().sparkContext.master == cluster.configuration.engine["url"]
+    return opened
 
 
 def as_owners_do() -> bool:

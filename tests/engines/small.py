@@ -17,7 +17,7 @@ from warehouse.reader import open_current
 from warehouse.store import Store
 
 _DRAWN = {
-    "calls": "SELECT * FROM calls WHERE hash(coalesce(session_id, call_id)) % 300 = 0",
+    "calls": "SELECT * FROM calls WHERE hash(coalesce(session_id, call_id)) % 600 = 0",
     "charges": "SELECT * FROM charges WHERE ChargePeriodStart >= TIMESTAMP '2026-03-25'",
     "activity": "SELECT * FROM activity WHERE hash(user_id) % 20 = 0",
     "revenue": "SELECT * FROM revenue",
@@ -26,7 +26,7 @@ _DRAWN = {
 ODD_CALLS = """
     SELECT * REPLACE ('odd-' || call_id AS call_id, NULL AS reported_cost, NULL AS priced_cost, NULL AS cost, 'unknown' AS cost_basis,
         NULL AS price_id,       'mystery-1' AS model, 'mystery-1' AS model_raw, CASE WHEN hash(call_id) % 2 = 0 THEN NULL ELSE feature END AS feature)
-    FROM calls WHERE hash(coalesce(session_id, call_id)) % 300 = 0 AND hash(call_id) % 40 = 0
+    FROM calls WHERE hash(coalesce(session_id, call_id)) % 600 = 0 AND hash(call_id) % 40 = 0
 """
 """Calls of a model that nobody has a price for, some without a feature."""
 

@@ -24,6 +24,7 @@ STARTED_WITH = {
     "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR", WAITS: WAITS_FOR,
 }  # fmt: skip
 _LONGEST_MESSAGE = 600
+_S3_CONNECTOR = "org.apache.hadoop.fs.s3a.S3AFileSystem not found"
 _ENDS_WITHIN = 2.0
 """Seconds that a dying Java is waited for."""
 
@@ -49,7 +50,7 @@ class SparkSessions:
     def ask(self, question: Callable[[Any], Answer]) -> Answer:
         """What the session answers. Raises StoreError when Spark is not installed, does not answer or refuses; the next question begins anew."""
         try:
-            from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # noqa: PLC0415 - installed by few
+            from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]  # noqa: PLC0415 - installed by few
             from pyspark.errors import PySparkException  # noqa: PLC0415
         except ImportError as error:
             raise StoreError(
@@ -64,8 +65,15 @@ class SparkSessions:
         except (PySparkException, Py4JError, OSError) as error:
             if watch is not None and watch.nobody_works():
                 raise StoreError(f"Spark at {self._where} {watch.sentence()}") from error
+            if _S3_CONNECTOR in str(error):
+                raise StoreError(
+                    f"Spark at {self._where} lacks its connector to S3: add it under options of [engine], as in "
+                    '"spark.jars.packages" = "org.apache.hadoop:hadoop-aws:3.5.0", of the version of Hadoop that this Spark has'
+                ) from error
             if isinstance(error, PySparkException) and not is_away(error):
                 raise StoreError(f"Spark at {self._where} refused: {str(error)[:_LONGEST_MESSAGE]}") from error
+            if isinstance(error, Py4JJavaError) and self._is_alive():
+                raise StoreError(f"Spark at {self._where} refused: {_first_words(error)}") from error
             self._forget()
             raise StoreError(
                 f"Spark at {self._where} does not answer ({_first_words(error)}): check [engine] url in percall.toml, and that it runs"
@@ -91,6 +99,12 @@ class SparkSessions:
         for name, value in (STARTED_WITH | SETTINGS | dict(self._options)).items():
             builder = builder.config(name, value)
         return builder.getOrCreate()
+
+    def _is_alive(self) -> bool:
+        """Whether Java still has the session: what it reports then is an answer to the question."""
+        with suppress(Exception):
+            return not self._session.sparkContext._jsc.sc().isStopped()
+        return False
 
     def _forget(self) -> None:
         from pyspark import SparkContext  # noqa: PLC0415

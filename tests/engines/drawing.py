@@ -1,0 +1,52 @@
+"""Pages of the product drawn without a browser, as lists of what they say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+
+from pages import _data
+from pages._registry import REGISTRY
+from tests.pages.product import open_product, words
+
+SCRIPTS = [f"{entry.phase.lower()}/{entry.script.name}" for entry in REGISTRY]
+
+Drawn = dict[str, list[str]]
+
+
+def drawn(store: Path, configured: Path | None, scripts: Sequence[str] = SCRIPTS) -> Drawn:
+    """These pages' words and figures, by script."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(_data.CONFIG_VARIABLE, raising=False)
+        if configured:
+            patch.setenv(_data.CONFIG_VARIABLE, str(configured))
+        config.set_option("server.address", "127.0.0.1")
+        forget()
+        try:
+            return {script: _told(open_product(patch, store, script)) for script in scripts}
+        finally:
+            forget()
+
+
+def _told(app: AppTest) -> list[str]:
+    assert not app.error, [error.value for error in app.error]
+    figures = [f"{metric.label}: {metric.value} {metric.delta}" for metric in app.metric]
+    # Sums of binary fractions depend on the order of adding, and the clock goes on between two drawings.
+    tables = [table.value.to_csv(float_format="%.12g") for table in app.dataframe]
+    now = f"{datetime.now(UTC):%Y-%m-%d} [0-9:]+ UTC"
+    return [re.sub(now, "now", line) for line in [*words(app).splitlines(), *figures, *tables]]
+
+
+def forget() -> None:
+    """As if the process had just started."""
+    _data.configuration.cache_clear()
+    _data.forget()
+    st.cache_data.clear()
+    st.cache_resource.clear()
