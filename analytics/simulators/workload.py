@@ -289,8 +289,7 @@ class Workload:
         Raises InputError for a negative token count and for a model that has no price for what the calls use.
         """
         new = {name: value for name, value in tokens.items() if value is not None}
-        unknown = set(new) - set(TOKEN_CLASSES)
-        if unknown:
+        if unknown := set(new) - set(TOKEN_CLASSES):
             raise InputError(f"{', '.join(sorted(unknown))} is no token class: choose {', '.join(TOKEN_CLASSES)}")
         if model is not None:
             new["model"] = model
@@ -359,11 +358,9 @@ class Workload:
 
     def with_processings(self, *processings: str) -> Workload:
         """The same calls, with further processings that levers may choose."""
-        return self._with_names("processing", processings)
-
-    def _with_names(self, column: str, names: tuple[str, ...]) -> Workload:
-        new = tuple(name for name in dict.fromkeys(names) if name not in self.names[column])
-        return replace(self, names={**self.names, column: (*self.names[column], *new)}) if new else self
+        known = self.names["processing"]
+        new = tuple(name for name in dict.fromkeys(processings) if name not in known)
+        return replace(self, names={**self.names, "processing": (*known, *new)}) if new else self
 
     def changed_since(self, before: Workload) -> Mask:
         """Which calls differ from those of `before`, another state of the same calls: in model, tokens, processing, cost, or whether and how often

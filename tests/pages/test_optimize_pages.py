@@ -25,7 +25,7 @@ def test_a_lever_on_the_demo_company(script: str, demo_store: Path, monkeypatch:
     text = words(app)
     assert not app.error
     assert app.metric[0].value == "$9,200"
-    assert "a month" in text.split("\n# ")[1].split("\n")[0]
+    assert "a month" in text.split("\n# ")[1].split("\n")[0].lower()
     assert "What is assumed, and left out" in text
     (tables,) = (toggle for toggle in app.toggle if str(toggle.key).endswith("_tables"))
     tables.set_value(True).run()
