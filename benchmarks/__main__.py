@@ -33,8 +33,9 @@ PEOPLE = "people"
 DEFAULT_CALLS = 10_000_000
 
 
-def run_part(part: str, folder: Path, calls: int, repeats: int) -> dict[str, Any]:
-    """The results of one part, measured in this process. Data and store in `folder` are made where they are missing."""
+def run_part(part: str, folder: Path, calls: int, repeats: int, pages: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The results of one part, measured in this process; of the part "pages" those of these addresses (none: all). Data and store in `folder` are
+    made where they are missing."""
     dataset, store = generate(folder, calls), folder / "store"
     facts = machine()
     if part == "load":
@@ -47,7 +48,7 @@ def run_part(part: str, folder: Path, calls: int, repeats: int) -> dict[str, Any
         return {"machine": facts, "result": measure_questions(store, folder, repeats, results.smaller(calls))}
     from benchmarks.pages import measure_pages  # noqa: PLC0415
 
-    return {"machine": facts, "result": measure_pages(store, repeats)}
+    return {"machine": facts, "result": measure_pages(store, repeats, pages)}
 
 
 def _fill(dataset: Dataset, store: Path) -> None:
@@ -57,12 +58,25 @@ def _fill(dataset: Dataset, store: Path) -> None:
     percall(store, "load", str(dataset.bill))
 
 
-def run_parts(parts: tuple[str, ...], folder: Path, calls: int, repeats: int) -> dict[str, dict[str, Any]]:
+def run_parts(
+    parts: tuple[str, ...], folder: Path, calls: int, repeats: int, pages: tuple[str, ...] = ()
+) -> dict[str, dict[str, Any]]:
     """The results of several parts, each measured in a process of its own."""
     found = {}
     for part in parts:
         output = folder.with_suffix(f".{part}.json")
-        options = ("--calls", str(calls), "--repeats", str(repeats), "--folder", str(folder), "--result", str(output))
+        options = (
+            "--calls",
+            str(calls),
+            "--repeats",
+            str(repeats),
+            "--folder",
+            str(folder),
+            "--result",
+            str(output),
+            "--pages",
+            *pages,
+        )
         sys.stderr.write(f"benchmarks: {part}, {calls:,} calls\n")
         child = run_child((sys.executable, "-m", "benchmarks", part, *options), cwd=ROOT)
         found[part] = {**json.loads(output.read_text()), "peak_bytes": child.peak_bytes}
@@ -101,7 +115,7 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     kept = options.output is None and (everything or options.record)
     found: dict[str, dict[str, Any]] = {}
     for part in PARTS if everything else (options.part,):
-        found |= run_parts((part,), folder, options.calls, options.repeats)
+        found |= run_parts((part,), folder, options.calls, options.repeats, tuple(options.pages))
         if kept:
             results.record(options.calls, found)
             (ROOT / "docs" / "benchmarks.md").write_text(report(results.known()))
@@ -141,7 +155,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--result", type=Path, help="write the figures of one part as JSON here instead of showing them"
     )
+    parser.add_argument(
+        "--pages",
+        nargs="*",
+        default=[],
+        metavar="ADDRESS",
+        help="part pages: these alone, such as waste (default: all)",
+    )
     options = parser.parse_args(arguments)
+    if options.pages and options.record:
+        parser.error("--pages: the figures of some pages are not kept in the place of all")
     if options.calls < 1000:
         parser.error("--calls: at least 1000")
     folder = options.folder or Path(tempfile.gettempdir()) / "percall-benchmarks" / str(options.calls)
@@ -156,7 +179,9 @@ def main(arguments: list[str] | None = None) -> None:
             )
         )
     elif options.result:
-        options.result.write_text(json.dumps(run_part(options.part, folder, options.calls, options.repeats)))
+        options.result.write_text(
+            json.dumps(run_part(options.part, folder, options.calls, options.repeats, tuple(options.pages)))
+        )
     else:
         _run(options, folder)
 

@@ -1,8 +1,10 @@
 """What the server takes to run each page of the dashboard, beside the floor: a page with one line of text.
 
-Streamlit's AppTest runs the product's own script, so that no browser and no network is in the figure. Four states of the server:
+Streamlit's AppTest runs the product's own script, so that no browser and no network is in the figure. Five states of the server:
 
-* cold: nothing is open and no question is compiled, as for the first visitor after a start (libraries are imported already);
+* first: as cold, and nothing was found out ahead either: a page that is opened within seconds of the very first load (measured once);
+* cold: nothing is open and no question is compiled, as for the first visitor after a start (libraries are imported already). On disk lies what a
+  sync or the server found out ahead (`analytics.ahead`); how long that takes is told;
 * month: somebody chooses the month before, which nobody has asked about;
 * new: the snapshot and its ledger are open, no answer is known, as when answers gave way to others;
 * warm: every answer of the page is known.
@@ -11,6 +13,7 @@ Streamlit's AppTest runs the product's own script, so that no browser and no net
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -20,13 +23,16 @@ import streamlit as st
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
+from analytics.ahead import questions_ahead
 from benchmarks.measuring import median
 from pages import _data, _periods
-from pages._registry import PAGES_FOLDER, REGISTRY
+from pages._registry import PAGES_FOLDER, REGISTRY, PageEntry
 from warehouse import compiling
+from warehouse.prepared import FOLDER
 
 LIMIT_SECONDS = 600
 FLOOR = "import streamlit as st\nst.write('One line of text.')\n"
+FIRST = "first"
 STATES = ("cold", "month", "new", "warm")
 
 
@@ -38,7 +44,7 @@ def measure_pages(store: Path, repeats: int = 5, addresses: tuple[str, ...] = ()
     """Run every registered page (or those of these addresses) `repeats` times in each state, with the floor in between.
 
     Returns the floor's median seconds, and per page (its title) the median seconds of each state; under "cpu" the same in seconds of CPU, of all
-    threads. Raises RuntimeError when a page shows an exception or an error.
+    threads; under "ahead" the seconds and CPU seconds of finding out ahead. What is kept in the store's folder is removed and made anew. Raises RuntimeError when a page shows an exception or an error.
     """
     os.environ[_data.STORE_VARIABLE] = str(store)
     os.environ.pop(_data.CONFIG_VARIABLE, None)
@@ -49,13 +55,18 @@ def measure_pages(store: Path, repeats: int = 5, addresses: tuple[str, ...] = ()
     floors: list[float] = []
     entries = [entry for entry in REGISTRY if not addresses or entry.url_path in addresses]
     taken: dict[str, dict[str, list[tuple[float, float]]]] = {
-        entry.title: {state: [] for state in STATES} for entry in entries
+        entry.title: {state: [] for state in (FIRST, *STATES)} for entry in entries
     }
+    for entry in entries:
+        app = _opened(entry)
+        _forget_all(store)
+        taken[entry.title][FIRST].append(_taken(app))
+        _check(app, entry.title)
+    _forget_all(store)
+    ahead = _look_ahead()
     for _ in range(repeats):
         for entry in entries:
-            app = AppTest.from_file(str(PAGES_FOLDER / "_shell.py"), default_timeout=LIMIT_SECONDS)
-            app.run()
-            app.switch_page(str(entry.script.relative_to(PAGES_FOLDER)))
+            app = _opened(entry)
             for state in STATES:
                 _prepare(app, state)
                 taken[entry.title][state].append(_taken(app))
@@ -68,7 +79,31 @@ def measure_pages(store: Path, repeats: int = 5, addresses: tuple[str, ...] = ()
         }
         for place in (0, 1)
     ]
-    return {"repeats": repeats, "floor": median(floors), "pages": medians[0], "cpu": medians[1]}
+    return {"repeats": repeats, "floor": median(floors), "pages": medians[0], "cpu": medians[1], "ahead": ahead}
+
+
+def _opened(entry: PageEntry) -> AppTest:
+    """The dashboard with this page chosen, which has not run yet."""
+    app = AppTest.from_file(str(PAGES_FOLDER / "_shell.py"), default_timeout=LIMIT_SECONDS)
+    app.run()
+    return app.switch_page(str(entry.script.relative_to(PAGES_FOLDER)))
+
+
+def _forget_all(store: Path) -> None:
+    """As if the store had just been loaded, and the server just started."""
+    shutil.rmtree(store / FOLDER, ignore_errors=True)
+    _data.forget()
+    compiling.forget()
+    st.cache_resource.clear()
+
+
+def _look_ahead() -> dict[str, float]:
+    """Seconds and CPU seconds of what a sync, or the server in its background, finds out ahead."""
+    warehouse = _data.newest_warehouse()
+    begun, cpu = time.perf_counter(), time.process_time()
+    for _name, ask in questions_ahead(warehouse) if warehouse else ():
+        ask()
+    return {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - cpu}
 
 
 def _prepare(app: AppTest, state: str) -> None:

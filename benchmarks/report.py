@@ -111,9 +111,17 @@ def _pages(part: Part) -> str:
     ]
     header = ["Page", *(f"{state}, ms" for state in states), *(f"{state}, CPU ms" for state in states if cpu)]
     header += [f"{state} : floor" for state in states]
+    ahead = ""
+    if "ahead" in result:
+        taken = result["ahead"]
+        ahead = (
+            " First, measured once: as cold, and nothing was found out ahead, as in the first seconds after the very first load; in all other "
+            "states the store's folder keeps what a sync, or the server in its background, finds out ahead of the pages, which took "
+            f"{taken['seconds']:.1f} s ({taken['cpu_seconds']:.1f} s of CPU)."
+        )
     return (
         f"## Pages\n\nTime of the server's script, without browser; medians of {result['repeats']}. Floor: a page with one line of text, "
         f"{floor * 1000:.1f} ms. Cold: the snapshot is opened, its ledger built, and every question compiled. Month: another month is chosen, "
         "which nobody has asked about. New: the snapshot is open, no answer is known. Warm: every answer is known. CPU is that of all "
-        f"threads.\n\n{table(header, rows)}\nPeak memory of the process: {part['peak_bytes'] / 2**30:.1f} GiB.\n"
+        f"threads.{ahead}\n\n{table(header, rows)}\nPeak memory of the process: {part['peak_bytes'] / 2**30:.1f} GiB.\n"
     )
