@@ -182,6 +182,8 @@ def _headline(
         return f"What {name(filters)} cost is not known"
     sentence = f"{name(filters)} cost {formatting.money(total, currency)}"
     compared = formatting.compared(total, previous, name(filters.previous()))
+    if compared and filters.days == 1:
+        compared = compared.replace(" in ", " on ", 1)
     if compared:
         sentence += f", {compared}"
     dearest = headline(warehouse, filters)

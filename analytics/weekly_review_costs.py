@@ -92,7 +92,7 @@ def changed(warehouse: Warehouse, week: Week, today: date) -> Section:  # noqa: 
     days = days_of(warehouse, week)
     title, page = "What changed", "why-changed"
     how = "Each driver's part of the difference, all else fairly shared (Shapley values): the parts sum to it to the last digit. Plus is dearer."
-    if not days.compares:
+    if not days.compares or costs(warehouse, days.earlier)["cost"].isna().all():
         return Section("changed", title, "There is no week before to compare this one with", how, page, "empty")
     found = change(warehouse, days.now, days.earlier)
     currency = found.currency or warehouse.configuration.reporting_currency

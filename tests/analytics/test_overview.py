@@ -59,6 +59,12 @@ def test_the_change_in_words(before: str, words: str) -> None:
     assert words in overview(warehouse_of([call("2026-04-01", before), call("2026-05-01", "8")]), MAY).headline
 
 
+def test_a_day_is_compared_on_the_day_before() -> None:
+    day = date(2026, 5, 19)
+    found = overview(warehouse_of([call("2026-05-18", "4"), call("2026-05-19", "8")]), Filters(day, day))
+    assert found.headline.startswith("19 May 2026 cost $8.00, 100% more than on 18 May 2026")
+
+
 def test_without_data_for_the_month_before_there_is_no_comparison() -> None:
     found = overview(warehouse_of([call("2026-04-20", "4"), call("2026-05-01", "8")]), MAY)
     assert found.previous_total is None

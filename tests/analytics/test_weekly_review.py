@@ -36,6 +36,7 @@ from analytics.weekly_review_paper import html, pdf
 from analytics.weekly_review_share import review_answer
 from analytics.weekly_review_text import SLACK_BLOCKS, markdown, slack_blocks, sparkline
 from analytics.weekly_review_week import days_of, default_week, read_week, week_of, weeks_with_data
+from tests.analytics.facts import call, warehouse_of
 from tests.analytics.review_store import DAYS, build
 from tests.operations.command import percall
 from warehouse.configuration import Configuration
@@ -246,6 +247,15 @@ def test_the_first_week_has_none_before_it(warehouse: Warehouse) -> None:
     assert _section(told, "figures").sentence == "The week cost $91.00; there is no week before to compare it with"
     assert _section(told, "changed").mark == "empty"
     assert {row["trend"] for row in _rows(told, "features")} == {"steady"}
+
+
+def test_a_week_after_one_without_any_cost_is_compared_with_nothing() -> None:
+    """Something far back, a gap, and a week with a cost: that is not "more than the week before"."""
+    opened = warehouse_of([call("2026-03-02", "7"), call("2026-05-20", "3")])
+    told = review(opened, W21, TODAY)
+    assert _section(told, "figures").sentence.endswith("there is no week before to compare it with")
+    assert _section(told, "changed").mark == "empty"
+    assert _section(told, "changed").sentence == "There is no week before to compare this one with"
 
 
 def test_a_source_that_is_not_complete_yet_is_named(loaded: Path) -> None:
