@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from operations.filter_options import chosen_filters
+from operations.filter_options import WHERE_HELP, chosen_filters
 from operations.terminal import say
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def anomalies(
         str | None, typer.Option("--from", help="First day, YYYY-MM-DD (default: the first with data).")
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last day, inclusive.")] = None,
-    where: Annotated[list[str] | None, typer.Option(help="dimension=value; several values: a|b; repeatable.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help=WHERE_HELP)] = None,
     basis: Annotated[str, typer.Option(help="billed, effective or list.")] = "effective",
     detector: Annotated[str, typer.Option(help="default, rule (20 % above the last seven days) or both.")] = "default",
     sensitivity: Annotated[

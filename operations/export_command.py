@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from operations.filter_options import ALIASES, chosen_filters
+from operations.filter_options import ALIASES, WHERE_HELP, chosen_filters
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +24,7 @@ def export(
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last day, inclusive.")] = None,
     by: Annotated[str, typer.Option(help="Dimensions, comma-separated: category, feature, model, tier, ...")] = "",
-    where: Annotated[list[str] | None, typer.Option(help="dimension=value; several values: a|b; repeatable.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help=WHERE_HELP)] = None,
     grain: Annotated[str, typer.Option(help="day, week or month.")] = "day",
     basis: Annotated[str, typer.Option(help="billed, effective or list.")] = "effective",
     form: Annotated[str, typer.Option("--format", help="csv, json or parquet.")] = "csv",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
 
 ALIASES = {"tier": "user_tier"}
 """Short names of dimensions."""
+
+WHERE_HELP = r"dimension=value; several values: a|b (a value that holds |: a\|b, in quotes); repeatable."
+"""What `--where` says of itself, in every command that has it."""
+
+_BETWEEN_VALUES = re.compile(r"(?<!\\)\|")
 
 
 def chosen_filters(
@@ -26,10 +32,15 @@ def chosen_filters(
         name, separator, value = item.partition("=")
         if not separator or not name.strip():
             raise InputError(f"--where {item!r} is not of the form dimension=value")
-        conditions[ALIASES.get(name.strip(), name.strip())] = tuple(value.split("|"))
+        conditions[ALIASES.get(name.strip(), name.strip())] = _values(value)
     first = _day(start, "--from") or span[0]
     last = _day(end, "--to") or max(span[1], first)
     return Filters(first, last, tuple(sorted(conditions.items())), basis, grain)
+
+
+def _values(text: str) -> tuple[str, ...]:
+    r"""The values between bars: `\|` is a bar that a value holds, any other backslash is itself (a value that ends in one comes last)."""
+    return tuple(value.replace(r"\|", "|") for value in _BETWEEN_VALUES.split(text))
 
 
 def _day(text: str | None, option: str) -> date | None:

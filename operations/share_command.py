@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from operations.filter_options import WHERE_HELP
 from operations.terminal import say
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 From = Annotated[str | None, typer.Option("--from", help="First day, YYYY-MM-DD (default: the first with data).")]
 To = Annotated[str | None, typer.Option("--to", help="Last day, inclusive.")]
-Where = Annotated[list[str] | None, typer.Option(help="dimension=value; several values: a|b; repeatable.")]
+Where = Annotated[list[str] | None, typer.Option(help=WHERE_HELP)]
 Grain = Annotated[str, typer.Option(help="day, week or month: length of one bar.")]
 Basis = Annotated[str, typer.Option(help="billed, effective or list.")]
 _VIEWS = "overview, features, models, unit-economics, infrastructure, allocation, reconciliation or waste."

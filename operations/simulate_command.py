@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from operations.filter_options import chosen_filters
+from operations.filter_options import WHERE_HELP, chosen_filters
 
 if TYPE_CHECKING:
     from analytics.simulators.scenario import Scenario
@@ -40,7 +40,7 @@ def simulate(
         str | None, typer.Option("--from", help="First day replayed (default: the first with data).")
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last day replayed, inclusive.")] = None,
-    where: Annotated[list[str] | None, typer.Option(help="dimension=value; repeatable.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help=WHERE_HELP)] = None,
     basis: Annotated[str, typer.Option(help="billed, effective or list.")] = "effective",
     pdf: Annotated[Path | None, typer.Option(help="Write the outcome to this file as a PDF report, too.")] = None,
     score: Annotated[str, typer.Option(help="routing: length or embedding.")] = "length",

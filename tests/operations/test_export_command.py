@@ -196,6 +196,19 @@ def test_several_conditions_hold_together(demo_store: Path) -> None:
     assert rows(demo_store, "costs", "--where", "feature=no such feature") == []
 
 
+def test_a_value_that_holds_a_bar_is_chosen_with_a_backslash_before_it(tmp_path: Path) -> None:
+    """Three features of 1, 2 and 4 USD: `a|b` is one of them, `a\\c` another."""
+    file, store = tmp_path / "calls.csv", tmp_path / "store"
+    file.write_text(
+        "call_id,started_at,feature,model,cost\n1,2026-05-01,a|b,m,1\n2,2026-05-01,a,m,2\n3,2026-05-01,a\\c,m,4\n"
+    )
+    assert percall("load", str(file), store=store).code == 0
+    for where, cost in ((r"a\|b", 1), ("a|b", 2), (r"a\|b|a", 3), (r"a|a\|b|a\c", 7), (r"a\c", 4)):
+        assert money(totals(store, "--where", f"feature={where}")["ledger_cost"]) == cost, where
+    for command in (["export"], ["anomalies"], ["simulate"], ["share", "create"]):
+        assert r"a\|b" in percall(*command, "--help", store=store).out.decode()
+
+
 def test_both_ends_of_a_period_belong_to_it(demo_store: Path) -> None:
     days = rows(demo_store, "costs")
     found = rows(demo_store, "costs", "--from", "2026-04-10", "--to", "2026-04-12")
