@@ -50,6 +50,13 @@ class Search:
     def __init__(self, warehouse: Warehouse, scope: Scope) -> None:
         self.warehouse = warehouse
         self.scope = scope
+        self._made: dict[Callable[[Search], ir.Table], ir.Table] = {}
+
+    def once(self, part: Callable[[Search], ir.Table]) -> ir.Table:
+        """What several kinds of waste start from, made once: one question that names it twice works it out once."""
+        if part not in self._made:
+            self._made[part] = part(self)
+        return self._made[part]
 
     @cached_property
     def calls(self) -> ir.Table:

@@ -30,10 +30,32 @@ _PROMPT = ("name", "model")
 
 
 def uncached_context(search: Search) -> ir.Table:
-    """Calls that begin with their prompt's constant context where hardly any is cached.
+    """Calls that begin with their prompt's constant context where hardly any is cached, at a price that a cache is known to lower.
 
-    tokens: the constant context's, estimated as input x shared blocks / (blocks + 1/2), because the last block of a prompt is half full on average.
-    waste: what they cost more than read from a cache; where the model has no discount for that, all they cost.
+    tokens: the constant context's. waste: what they cost more than read from a cache, input price - price of cached input for each.
+    """
+    calls = search.once(_carried)
+    discount = calls.unit_input - calls.unit_cache_read
+    return _flagged(calls, discount, discount > 0)
+
+
+def constant_context(search: Search) -> ir.Table:
+    """The same where no price of cached input is known that is below the input's: what caching would save is not known.
+
+    waste: all that the constant context costs, which is what cutting it would save; whether it is needed is for somebody to judge.
+    """
+    calls = search.once(_carried)
+    return _flagged(calls, calls.unit_input, ~(calls.unit_cache_read < calls.unit_input).fill_null(False))
+
+
+def _flagged(calls: ir.Table, unit: ir.Value, chosen: ir.BooleanValue) -> ir.Table:
+    return flagged(calls.filter(chosen, unit.notnull()), amount(calls.constant, unit), calls.constant)
+
+
+def _carried(search: Search) -> ir.Table:
+    """Calls that begin with their prompt's constant context where hardly any is cached, with their unit prices.
+
+    constant: its tokens, estimated as input x shared blocks / (blocks + 1/2), because the last block of a prompt is half full on average.
     """
     calls = keyed(search.calls, _PROMPT)
     calls = calls.filter(calls.prefix_blocks.length() > 0, calls.input_tokens.notnull())
@@ -55,10 +77,7 @@ def uncached_context(search: Search) -> ir.Table:
         calls.group_constant >= SMALLEST_CONTEXT * calls.group_calls,
         calls.group_cached < CACHED_AT_MOST * calls.group_constant,
     )
-    calls = search.priced(calls)
-    discount = calls.unit_input - calls.unit_cache_read
-    unit = (discount > 0).fill_null(False).ifelse(discount, calls.unit_input)
-    return flagged(calls.filter(unit.notnull()), amount(calls.constant, unit), calls.constant)
+    return search.priced(calls)
 
 
 def _constant(warehouse: Warehouse, calls: ir.Table) -> ir.Table:

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from analytics import formatting
 from analytics.frames import Row
 from analytics.waste_calls import Search
-from analytics.waste_context import uncached_context, unread_cache_writes
+from analytics.waste_context import constant_context, uncached_context, unread_cache_writes
 from analytics.waste_embedding import embedded_again
 from analytics.waste_jobs import unowned_jobs
 from analytics.waste_models import premium_models
@@ -45,6 +45,10 @@ def _calls(number: int) -> str:
 
 def _paid(row: Row) -> str:
     return formatting.to_the_cent(row["cost"])
+
+
+def _carried(row: Row) -> str:
+    return f"{_calls(row['items'])} carry the same context of about {formatting.tokens(row['tokens'] // row['items'])} each"
 
 
 CALL_KINDS: tuple[WasteKind, ...] = (
@@ -90,8 +94,14 @@ CALL_KINDS: tuple[WasteKind, ...] = (
         "uncached-context", "Constant context that is never cached",
         "Put the constant part first and let the provider cache it; or cut it: it is sent with every call.",
         "prompt-caching", MEASURED, uncached_context,
-        lambda row: f"{_calls(row['items'])} carry the same context of about {formatting.tokens(row['tokens'] // row['items'])} each, and "
-        "hardly any of it is read from a cache",
+        lambda row: f"{_carried(row)}, and hardly any of it is read from a cache; counted is what it costs above the price of cached input",
+    ),
+    WasteKind(
+        "constant-context", "Constant context without a known cache price",
+        "Cut it from the calls that do not need it, or move them to a model whose provider caches it.",
+        "routing", TO_BE_CHECKED, constant_context,
+        lambda row: f"{_carried(row)}; no lower price of cached input is known for this model, so what caching would save is not known: "
+        "counted is all that the context costs, which cutting it would save",
     ),
     WasteKind(
         "premium-model", "Premium model on short or simple calls",

@@ -152,15 +152,28 @@ def context() -> list[dict[str, Any]]:
     )
 
 
-def test_a_constant_context_without_a_cache_discount_costs_all_of_it() -> None:
-    """8 of 9.5 blocks of 9,500 tokens are 8,000 tokens: at $5 per million 4 cents for each of 60 calls."""
-    row = found(warehouse_of(context(), prices=prices())).loc["uncached-context"]
-    assert (row.waste, row.tokens) == (D("2.4"), 480_000)
+@pytest.mark.parametrize(
+    "more", [(), (price(BIG, "cache_read", D(5)),)], ids=["no cache price", "cached costs as much"]
+)
+def test_a_constant_context_that_no_known_cache_price_lowers_is_to_be_checked(more: tuple[dict[str, Any], ...]) -> None:
+    """8 of 9.5 blocks of 9,500 tokens are 8,000 tokens: at $5 per million 4 cents for each of 60 calls, if it is cut; by caching nobody knows."""
+    facts = warehouse_of(context(), prices=prices(*more))
+    frame = found(facts)
+    assert list(frame.index) == ["constant-context"]
+    row = frame.loc["constant-context"]
+    assert (row.waste, row.tokens, row.certainty) == (D("2.4"), 480_000, "to be checked")
+    assert "what caching would save is not known" in row.evidence
+    summary = waste_summary(facts, MAY)
+    assert summary.measured == ()
+    assert summary.headline == "Up to $3.65 a month could be avoided after a check, as seen in May 2026"
+    assert len(waste_evidence(facts, MAY, "constant-context", ("search", None, BIG))) == 60
 
 
-def test_a_cache_discount_leaves_the_difference() -> None:
-    facts = warehouse_of(context(), prices=prices(price(BIG, "cache_read", D("0.5"))))
-    assert found(facts).loc["uncached-context"].waste == D("2.16")
+def test_a_cache_discount_is_what_caching_saves_for_certain() -> None:
+    """480,000 tokens at $5 less $0.50 per million."""
+    frame = found(warehouse_of(context(), prices=prices(price(BIG, "cache_read", D("0.5")))))
+    assert list(frame.index) == ["uncached-context"]
+    assert (frame.loc["uncached-context"].waste, frame.loc["uncached-context"].certainty) == (D("2.16"), "measured")
 
 
 def test_a_context_that_is_cached_or_changes_is_no_waste() -> None:
@@ -313,7 +326,10 @@ def test_the_demo_companys_march(demo_warehouse: Warehouse) -> None:
     job = by[("unowned-job", "embed_documents")]
     assert (job.job, round(job.cost)) == ("reembed-all", 1187)
     assert by[("embedded-again", "embed_documents")].waste == pytest.approx(job.cost * 20 / 21, rel=D("0.001"))
-    ask = by[("uncached-context", "ask")]
+    # Its model has no price of cached input: the whole of it can be cut, after a look, and nothing is said of caching.
+    assert "uncached-context" not in set(frame.kind)
+    ask = by[("constant-context", "ask")]
+    assert ask.certainty == "to be checked"
     assert ask.waste == pytest.approx(D(4000), rel=D("0.03"))
     assert ask.tokens / ask["items"] == pytest.approx(8000, rel=0.03)
     idle = frame[frame.kind == "idle-gpu"]
