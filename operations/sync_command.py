@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,7 +10,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import FrameType
@@ -159,7 +159,7 @@ def _as_text(format_: str | None) -> bool:
     return sys.stdout.isatty() if format_ is None else format_ == "text"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _ending_on_signals(stop: threading.Event) -> Iterator[None]:
     """SIGTERM and Ctrl-C end the sync between two steps; a second one, at once."""
     from connectors.live.syncing import SyncStopped
@@ -241,8 +241,10 @@ def _once(
     for outcome in outcomes:
         say(_sentence(outcome))
     if any(outcome.rows_kept for outcome in outcomes):
-        follow(settings)
-        look_ahead(settings)
+        # All is stored: a signal ends what comes after it, and the sync is none the worse for that.
+        with contextlib.suppress(syncing.SyncStopped):
+            follow(settings)
+            look_ahead(settings, stop)
     left = [source.name for source in chosen[len(outcomes) :]]
     if left:
         say(f"stopped before {', '.join(left)}")
@@ -258,7 +260,7 @@ def _sentence(outcome: Outcome) -> str:
     return f"{outcome.source}: {outcome.state} ({rows}{rejected}){told}"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _telling(as_text: bool) -> Iterator[Callable[[Event], None]]:
     """What tells the events of a sync: a bar on a terminal, JSON lines elsewhere (of progress at most one in half a second)."""
     if as_text:
