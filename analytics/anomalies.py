@@ -13,6 +13,7 @@ from analytics.anomalies_rule import KIND, Flag, candidates, twenty_percent_rule
 from analytics.anomalies_series import Panel, panel
 from analytics.filters import Filters
 from analytics.frames import Row, frame_of
+from analytics.kept_findings import is_whole, kept_finding
 from analytics.ratios import UNIT_PLACES
 from warehouse.errors import InputError
 from warehouse.reader import Warehouse
@@ -89,6 +90,16 @@ def ordinary(warehouse: Warehouse, filters: Filters, series: str, sensitivity: f
 
     Raises InputError when the costs are in several currencies.
     """
+
+    def find() -> pd.DataFrame:
+        return _ordinary(warehouse, filters, series, sensitivity)
+
+    if sensitivity != SENSITIVITY or not is_whole(filters):
+        return find()
+    return kept_finding(warehouse, "ordinary", find, filters, series)
+
+
+def _ordinary(warehouse: Warehouse, filters: Filters, series: str, sensitivity: float) -> pd.DataFrame:
     found = panel(warehouse, filters, series)
     if found is None or not found.names:
         return frame_of([], ("date", "actual", "expected", "low", "high"))

@@ -13,6 +13,7 @@ from analytics.anomalies_robust import SENSITIVITY
 from analytics.anomalies_series import Panel, panel
 from analytics.filters import UNTAGGED, Filters
 from analytics.frames import Row
+from analytics.kept_findings import is_whole, kept_finding
 from warehouse.reader import Warehouse
 
 GAP_DAYS = 3
@@ -87,6 +88,16 @@ def episodes(
     costs are in several currencies.
     """
     require_detector(detector, sensitivity)
+
+    def find() -> tuple[Episode, ...]:
+        return _episodes(warehouse, filters, detector, sensitivity)
+
+    if sensitivity != SENSITIVITY or not is_whole(filters):
+        return find()
+    return kept_finding(warehouse, "episodes", find, filters, detector)
+
+
+def _episodes(warehouse: Warehouse, filters: Filters, detector: str, sensitivity: float) -> tuple[Episode, ...]:
     found = panel(warehouse, filters)
     if found is None:
         return ()

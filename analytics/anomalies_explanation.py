@@ -22,6 +22,7 @@ from analytics.filters import Filters, matching
 from analytics.frames import Row, frame_of, rows_of
 from analytics.fx import MONEY, in_reporting_currency
 from analytics.infrastructure import FILTER_COLUMNS
+from analytics.kept_findings import is_whole, kept_finding
 from analytics.kept_rows import kept_rows
 from analytics.ledger import ledger
 from analytics.ratios import UNIT_PLACES
@@ -89,7 +90,13 @@ def explain_episode(warehouse: Warehouse, episode: Episode, filters: Filters | N
     """
     told = episode.told_by
     chosen = replace(filters or Filters(told.first_day, told.last_day), start=told.first_day, end=told.last_day)
-    return _explain(warehouse, told.series, told.days, chosen, told.expected, credits=told.rule)
+
+    def find() -> Explanation:
+        return _explain(warehouse, told.series, told.days, chosen, told.expected, credits=told.rule)
+
+    if not is_whole(chosen):
+        return find()
+    return kept_finding(warehouse, "why-odd", find, chosen, told.series, told.days, told.expected, told.rule)
 
 
 def calls_behind(

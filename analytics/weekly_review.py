@@ -16,6 +16,7 @@ from importlib import import_module
 from analytics.anomalies_states import EVENT_KIND
 from analytics.anomalies_states import KIND as ANOMALY
 from analytics.budgets import KIND as BUDGET
+from analytics.kept_findings import kept_finding
 from analytics.simulators.adopted_plans import KIND as PLAN
 from analytics.snapshot_report import Column
 from analytics.weekly_review_model import Review, Section, table
@@ -29,6 +30,7 @@ from analytics.weekly_review_notes import (
     actions_of,
     notes_of,
 )
+from analytics.weekly_review_untold import untold
 from analytics.weekly_review_week import Week, days_of, default_week
 from warehouse.errors import InputError, PercallError
 from warehouse.reader import Warehouse
@@ -40,23 +42,26 @@ _COSTS, _CARE, _HERE = "analytics.weekly_review_costs", "analytics.weekly_review
 
 @dataclass(frozen=True)
 class Step:
-    """One section of the review: its key and title, the function that tells it, and the kinds of state that it depends on."""
+    """One section of the review: its key and title, the function that tells it, and the kinds of state that it depends on.
+
+    kept: it is told of the snapshot alone, whatever the day and the people's state, and takes so long that it is kept on disk."""
 
     key: str
     title: str
     function: str
     kinds: tuple[str, ...] = ()
+    kept: bool = False
 
 
 STEPS: tuple[Step, ...] = (
     Step("actions", "Actions of earlier reviews", f"{_HERE}:earlier_actions", (ACTION_KIND,)),
-    Step("figures", "The week", f"{_COSTS}:figures"),
-    Step("changed", "What changed", f"{_COSTS}:changed"),
-    Step("features", "Features", f"{_COSTS}:features"),
+    Step("figures", "The week", f"{_COSTS}:figures", kept=True),
+    Step("changed", "What changed", f"{_COSTS}:changed", kept=True),
+    Step("features", "Features", f"{_COSTS}:features", kept=True),
     Step("anomalies", "Anomalies", f"{_CARE}:anomalies", (ANOMALY, EVENT_KIND)),
-    Step("losses", "Features that lose money", f"{_COSTS}:losses"),
-    Step("waste", "Waste", f"{_CARE}:waste"),
-    Step("untagged", "Cost without tags", f"{_CARE}:untagged"),
+    Step("losses", "Features that lose money", f"{_COSTS}:losses", kept=True),
+    Step("waste", "Waste", f"{_CARE}:waste", kept=True),
+    Step("untagged", "Cost without tags", f"{_CARE}:untagged", kept=True),
     Step("budgets", "Budgets", f"{_CARE}:budgets", (BUDGET,)),
     Step("plans", "Plans", f"{_CARE}:plans", (PLAN,)),
     Step("restatements", "Restatements", f"{_CARE}:restatements"),
@@ -93,16 +98,11 @@ def section(warehouse: Warehouse, key: str, week: Week, today: date, revision: i
     module, _, name = step.function.partition(":")
     build: Build = getattr(import_module(module), name)
     try:
+        if step.kept:
+            return kept_finding(warehouse, f"review-{key}", lambda: build(warehouse, week, today), week)
         return build(warehouse, week, today)
     except PercallError as error:
-        return Section(
-            key,
-            step.title,
-            "This could not be told",
-            "The other sections stand.",
-            mark="unknown",
-            points=(f"{error}.",),
-        )
+        return untold(warehouse, key, step.title, week, error)
 
 
 def assembled(warehouse: Warehouse, week: Week, sections: tuple[Section, ...]) -> Review:

@@ -1,10 +1,10 @@
-"""What levers prepare, as one Arrow table that can be kept on disk, and back: equal to the last bit.
+"""What levers prepare and analytics find out, as one Arrow table that can be kept on disk, and back: equal to the last bit.
 
 The table has one column of bytes, in which the arrays lie one after the other, each at a multiple of 64; its schema's metadata say in JSON what the
 value is. Arrays that are read back are read-only and lie where the table lies: mapped from disk, they take no memory before they are looked at.
 
-Numbers, texts, dates, decimals, tuples, lists, dictionaries, arrays, frames and dataclasses of the simulators. Nothing that is read back can run
-code: a dataclass is only made when it is one of this package's, from its fields.
+Numbers, texts, dates, decimals, tuples, lists, dictionaries, arrays, frames and dataclasses of the analytics. Nothing that is read back can run
+code: a dataclass is only made when it is one of this program's analytics, from its fields.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-PACKAGE = "analytics.simulators."
+PACKAGE = "analytics."
 
 Arrays = list[NDArray[Any]]
 
@@ -141,7 +141,7 @@ def _value_of(facts: Any, arrays: Sequence[NDArray[Any]]) -> Any:
 def _dataclass_of(name: str, fields: Mapping[str, Any], arrays: Sequence[NDArray[Any]]) -> Any:
     module, _, kind = name.partition(":")
     if not module.startswith(PACKAGE):
-        raise ValueError(f"{name} is none of the simulators' own")
+        raise ValueError(f"{name} is none of the analytics' own")
     found = getattr(importlib.import_module(module), kind, None)
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         raise ValueError(f"{name} is no dataclass")
