@@ -208,6 +208,33 @@ def test_what_cannot_be_told_leaves_the_rest_standing(own: Path) -> None:
     assert _section(told, "figures").sentence.startswith("The week cost $112.00")
 
 
+def test_a_missing_exchange_rate_is_named_with_its_first_day_and_what_to_do() -> None:
+    """Calls in USD told in EUR: the only rate, of 18 May, holds for seven days more. So 26 to 31 May have none, and the week before has."""
+    rate = {
+        "date": date(2026, 5, 18),
+        "from_currency": "USD",
+        "to_currency": "EUR",
+        "rate": Decimal("0.9"),
+        "source": "ECB",
+    }
+    warehouse = warehouse_of(
+        [call(f"2026-05-{day}", "1.00") | {"call_id": f"k{day}"} for day in range(18, 32)],
+        fx_rates=[rate],
+        configuration=Configuration(reporting_currency="EUR"),
+    )
+    told = review(warehouse, read_week("2026-W22"), date(2026, 6, 1))
+    untold = {one.key: one for one in told.sections if one.mark == "unknown"}
+    assert {"figures", "changed", "features", "untagged"} <= set(untold)
+    for section in untold.values():
+        assert section.sentence == "Not known in EUR: USD has no exchange rate on 6 of 7 days, the first 26 May 2026"
+        (what_to_do,) = section.points
+        assert "percall load fx.csv" in what_to_do
+        assert "percall export fx --from 2026-05-25 --to 2026-05-31" in what_to_do
+    assert told.headline.startswith("Not known in EUR: USD has no exchange rate on 6 of 7 days")
+    before = review(warehouse, read_week("2026-W21"), date(2026, 6, 1))
+    assert next(one for one in before.sections if one.key == "figures").sentence.startswith("The week cost €6.30")
+
+
 def test_an_open_action_takes_a_section_in_hand(own: Path) -> None:
     opened = open_current(own, Configuration())
     name = add_action(opened.state, W21, "Ask why", about="features", author="Ann")
