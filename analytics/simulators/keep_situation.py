@@ -8,8 +8,8 @@ Three things are kept (`warehouse.prepared`), each found only while it is what w
 * the sums that levers prepared (`analytics.simulators.slider.kept_for_good`), by both: a load of another month, which changes neither the calls nor
   what is paid for this one, makes none of it anew.
 
-Measured at ten million calls (docs/benchmarks.md, Pages): a month's what-if page that was prepared before takes a tenth of what it took to read
-and to sum up its calls.
+Measured at ten million calls, three million of them in the month, in seconds of CPU of a page's script (`benchmarks.pages`): another month's
+prompt caching takes 4.1 when nothing is kept and 0.24 when it is, own models 2.4 and 0.26; after a start 6.1 and 0.42, 3.7 and 0.48.
 """
 
 from __future__ import annotations

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import json
 import threading
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from types import CodeType
@@ -14,6 +16,7 @@ from streamlit import config
 
 from analytics import waste_sums
 from analytics.filters import Filters
+from analytics.simulators import keep_situation
 from analytics.waste import waste
 from pages import _data, _warming
 from pages._registry import REGISTRY
@@ -29,12 +32,7 @@ ABOUT_PEOPLE = {"st", "streamlit", "session_state", "may", "require", "current_p
 
 def _warm() -> list[str]:
     """Warm in a thread of its own, as the server does."""
-    done: list[str] = []
-    thread = threading.Thread(target=lambda: done.extend(_warming.warm_pages()))
-    thread.start()
-    thread.join(120)
-    assert not thread.is_alive()
-    return done
+    return _in_a_thread(_warming.warm_pages)
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -145,3 +143,35 @@ def test_other_months_are_looked_into_ahead_by_one_process_at_a_time(
 
 def _never(*_arguments: object) -> None:
     raise AssertionError("the calls were searched again")
+
+
+def test_what_ifs_of_earlier_months_are_prepared_as_their_pages_ask_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    small_store.build(store, months=("2026-03", "2026-04", "2026-05"))
+    monkeypatch.setenv(_data.STORE_VARIABLE, str(store))
+    # These months hold few calls: as if that were many.
+    for module in (keep_situation, _warming):
+        monkeypatch.setattr(module, "worth_keeping", lambda *_arguments: True)
+    warehouse = _data.newest_warehouse()
+    assert warehouse is not None
+    with turn(warehouse) as mine:
+        assert mine
+        assert _in_a_thread(_warming.warm_what_ifs) == []
+    assert not list((store / FOLDER).glob("what-if-*"))
+    assert _in_a_thread(_warming.warm_what_ifs) == ["April 2026", "March 2026"]
+    # Both months, and not the one that the address would show without a period.
+    for name in ("what-if-calls", "what-if-period"):
+        kept = [json.loads(about.read_text())["inputs"] for about in (store / FOLDER).glob(f"{name}-*/about.json")]
+        months = {month for month in (3, 4, 5) for inputs in kept if repr(date(2026, month, 1)) in " ".join(inputs)}
+        assert (name, months, len(kept)) == (name, {3, 4}, 2)
+
+
+def _in_a_thread(warm: Callable[[], list[str]]) -> list[str]:
+    done: list[str] = []
+    thread = threading.Thread(target=lambda: done.extend(warm()))
+    thread.start()
+    thread.join(120)
+    assert not thread.is_alive()
+    return done
