@@ -16,6 +16,7 @@ from analytics.currency import require_one_currency
 from analytics.filters import Filters, apply
 from analytics.frames import Row, frame_of, rows_of
 from analytics.ledger import ledger, unknown_costs
+from analytics.period_names import name as period_name
 from analytics.ratios import per_unit, share
 from analytics.totals import filtered_calls
 from warehouse.reader import Warehouse
@@ -91,10 +92,35 @@ def feature_shares(warehouse: Warehouse, filters: Filters) -> list[Row]:
 
 
 def headline(warehouse: Warehouse, filters: Filters) -> str | None:
-    """The dearest feature's share of cost beside its share of calls, as a clause; None where no feature costs anything."""
+    """The dearest feature's share of cost beside its share of calls, as a clause; None where no feature costs anything.
+
+    Where nothing but one feature has a cost or a call (because it was chosen), its share says nothing: then what it cost, and how that changed.
+    """
     rows = feature_shares(warehouse, filters)
-    top = next((row for row in rows if row["kind"] == FEATURE and row["cost"]), None)
-    if top is None:
+    clause = _share_clause(rows)
+    only = _dearest(rows)
+    if clause is not None or only is None:
+        return clause
+    text = f"{only['feature']} cost {formatting.money(only['cost'], only['currency'])} in model calls"
+    before = (_previous(warehouse, filters) or {}).get((FEATURE, only["feature"]))
+    compared = formatting.compared(only["cost"], before, period_name(filters.previous()))
+    if compared and filters.days == 1:
+        compared = compared.replace(" in ", " on ", 1)
+    return f"{text}, {compared}" if compared else text
+
+
+def dearest_share(warehouse: Warehouse, filters: Filters) -> str | None:
+    """The dearest feature's share of cost beside its share of calls, as a clause; None where no feature, or one alone, costs anything."""
+    return _share_clause(feature_shares(warehouse, filters))
+
+
+def _dearest(rows: list[Row]) -> Row | None:
+    return next((row for row in rows if row["kind"] == FEATURE and row["cost"]), None)
+
+
+def _share_clause(rows: list[Row]) -> str | None:
+    top = _dearest(rows)
+    if top is None or sum(bool(row["cost"] or row["calls"]) for row in rows) == 1:
         return None
     clause = f"{top['feature']} is {formatting.share(top['cost_share'])} of the cost of model calls"
     # Bills that name the feature, and no traces: of the calls nothing is known.

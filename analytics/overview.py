@@ -14,7 +14,7 @@ from analytics.active_users import active_users
 from analytics.costs import costs
 from analytics.currency import require_one_currency
 from analytics.earnings import earned
-from analytics.features import has_data, headline
+from analytics.features import dearest_share, has_data
 from analytics.filters import Filters
 from analytics.frames import rows_of
 from analytics.freshness import complete_through
@@ -186,7 +186,7 @@ def _headline(
         compared = compared.replace(" in ", " on ", 1)
     if compared:
         sentence += f", {compared}"
-    dearest = headline(warehouse, filters)
+    dearest = dearest_share(warehouse, filters)
     return f"{sentence}; {dearest}" if dearest else sentence
 
 

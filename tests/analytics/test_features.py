@@ -15,6 +15,7 @@ from analytics.costs import costs
 from analytics.feature_detail import FROM_CALLS, FROM_LEDGER, dearest_calls, feature_detail
 from analytics.features import features, headline, outside_features, outside_sentence
 from analytics.filters import Filters
+from analytics.overview import overview
 from tests.analytics.facts import call, charge, warehouse_of
 from tests.analytics.test_ledger import CALLS, CHARGES
 from warehouse.configuration import Configuration
@@ -74,7 +75,22 @@ def test_tagged_infrastructure_stands_beside_the_cost_of_calls_and_takes_no_shar
     assert outside_sentence(warehouse_of(), MAY) is None
     assert headline(warehouse_of([call("2026-05-02", None)]), MAY) is None
     billed = charge("2026-05-02", "8", ServiceProviderName="OpenAI", Tags='{"feature": "search"}')
-    assert headline(warehouse_of(charges=[billed]), MAY) == "search is 100% of the cost of model calls"
+    assert headline(warehouse_of(charges=[billed]), MAY) == "search cost $8.00 in model calls"
+
+
+def test_one_feature_chosen_is_told_by_its_cost_and_change() -> None:
+    """summarize: 4 in April, 3 in May. Chosen alone, its share of itself says nothing."""
+    warehouse = warehouse_of(
+        [
+            call("2026-04-01", "4", feature="summarize"),
+            call("2026-05-02", "3", feature="summarize"),
+            call("2026-05-02", "1"),
+        ]
+    )
+    assert headline(warehouse, MAY) == "summarize is 75% of the cost of model calls on 50% of the calls"
+    chosen = MAY.only("feature", "summarize")
+    assert headline(warehouse, chosen) == "summarize cost $3.00 in model calls, 25% less than in April 2026"
+    assert overview(warehouse, chosen).headline == "May 2026 cost $3.00, 25% less than in April 2026"
 
 
 def test_cost_per_call_is_taken_before_credits() -> None:
