@@ -29,7 +29,6 @@ from analytics.simulators.lever_page import (
     share_of,
 )
 from analytics.simulators.resource_effects import resource_effect
-from analytics.simulators.run_scenario import today
 from analytics.simulators.self_host import SelfHost
 from analytics.simulators.situation import Situation
 from analytics.simulators.spot import Spot
@@ -48,6 +47,7 @@ VECTORS: Mapping[str, float] = {
 BITS = ("16", "8", "4")
 PLACES: Mapping[str, str] = {"Own nodes": "own", "A managed service": "managed"}
 GPU = "GPU inference"
+COMMITTABLE = ("GPU inference", "LLM API", "Vector database")
 CAPACITY = ("GPU inference", "Vector database", "Storage and transfer")
 
 
@@ -236,11 +236,32 @@ SPOT = LeverPage(
 # Commitments
 
 
-def _committed_controls(_situation: Situation) -> tuple[Control, ...]:
+def _committable(situation: Situation) -> tuple[str, ...]:
+    """Of `COMMITTABLE` what is paid for under the filters, in its order."""
+    calls = situation.workload.spent_by_category()
+    return tuple(
+        category
+        for category in COMMITTABLE
+        if (category in calls and bool((calls[category] > 0).any()))
+        or any(bool((line.daily > 0).any()) for line in situation.infrastructure.matching(category=category))
+    )
+
+
+def _nothing_to_commit(situation: Situation) -> str | None:
+    if _committable(situation):
+        return None
+    return (
+        f"No {', '.join(COMMITTABLE[:-1])} or {COMMITTABLE[-1]} is paid for in this period and these filters: a commitment has nothing to cover. "
+        "Choose other days, or remove a filter."
+    )
+
+
+def _committed_controls(situation: Situation) -> tuple[Control, ...]:
+    paid = _committable(situation) or COMMITTABLE
     return (
         Control("level", "Commitment, relative to the mean hourly use", "steps", "70%", "It is paid in every hour, used or not.",
                 tuple(MEANS), main=True),
-        Control("category", "Of", "choice", GPU, "Whose spend it covers.", (GPU, "LLM API", "Vector database")),
+        Control("category", "Of", "choice", paid[0], "Whose spend it covers: what is paid for under these filters.", paid),
         Control("discount", "Discount", "number", 30.0, "On what is committed to.", high=100, step=5, unit="%"),
     )  # fmt: skip
 
@@ -285,8 +306,7 @@ COMMITTED = LeverPage(
     what="commitments", axis="Commitment, of mean hourly use", changed="Calls changed", risk="Paid without use",
     controls=_committed_controls, build=_committed, effect=_committed_effect,
     action=lambda setting: f"Committing to {setting['level']} of the mean hourly use of {setting['category']}",
-    quality=_committed_quality, missing=lambda situation: _missing(GPU, "resource", situation) if not sum(today(situation).costs.values()) else None,
-    detail=changed_lines,
+    quality=_committed_quality, missing=_nothing_to_commit, detail=changed_lines,
 )  # fmt: skip
 
 

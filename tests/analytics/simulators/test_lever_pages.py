@@ -25,7 +25,7 @@ from analytics.simulators.rag import Rag
 from analytics.simulators.routing import ModelRouting
 from analytics.simulators.scenario import Scenario
 from analytics.simulators.semantic_cache import SemanticCache
-from analytics.simulators.situation import Situation
+from analytics.simulators.situation import Memo, Situation
 from analytics.simulators.tier_switch import SwitchOff
 from analytics.simulators.vector_database import VectorDatabase
 from tests.analytics.simulators.made import BIG, SMALL, call, situation_of
@@ -185,6 +185,24 @@ def test_no_call_is_said(situation: Situation) -> None:
     nothing = situation_of([])
     assert all(
         str(page.missing(nothing)).startswith("No ") and page.missing(situation) is None for page in PAGES.values()
+    )
+
+
+def test_a_commitment_opens_with_what_the_filters_leave_to_pay_for(situation: Situation) -> None:
+    """Without GPUs it opens with calls, and simulates; where nothing that it covers is paid for, it says so before any setting."""
+    page = PAGES["committed-use"]
+    assert defaults(page, situation)["category"] == "GPU inference"
+    calls_alone = replace(situation, infrastructure=replace(situation.infrastructure, lines=()), memo=Memo())
+    setting = defaults(page, calls_alone)
+    assert (page.missing(calls_alone), setting["category"]) == (None, "LLM API")
+    assert "LLM API would" in headline(
+        page, page.outcome(calls_alone, setting), page.curve(calls_alone, setting), setting
+    )
+    storage = CostLine("Storage and transfer", "Disks", "disk-1", np.full(28, 1.0), 672.0)
+    nothing = situation_of([], lines=[storage])
+    assert page.missing(nothing) == (
+        "No GPU inference, LLM API or Vector database is paid for in this period and these filters: a commitment has nothing to cover. "
+        "Choose other days, or remove a filter."
     )
 
 
