@@ -24,6 +24,9 @@ GENERAL = ("name", "kind", "enabled")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/-]{0,99}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+_WITH_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*:[^/?#]*@")
+"""An address such as https://user:password@host. Addresses are shown in messages and in what `percall doctor --permissions` prints."""
+
 _WORDS: Mapping[Form, str] = {
     "text": "a text",
     "integer": "a whole number",
@@ -79,7 +82,7 @@ def source_settings(
     """One section [[source]], the `place`-th of its file, checked and with the defaults of its kind.
 
     Raises InputError: no name or a name that cannot be one, unknown kind, unknown option (with the nearest known one), a required one that is
-    missing, a value of another form, or a secret itself where the name of its variable belongs (which is then not repeated).
+    missing, a value of another form, or a secret itself where the name of its variable belongs or in an address (which is then not repeated).
     """
     name, kind = section.get("name"), section.get("kind")
     where = f"[[source]] {name!r}" if isinstance(name, str) and name else f"[[source]] number {place}"
@@ -144,6 +147,13 @@ def _require(option: Option, value: object, where: str, file: str | None) -> Non
         raise InputError(
             f"{where}: {option.name} ({option.meaning}) must be {_WORDS[option.form]}, not {value!r}: write "
             f"{option.name} = {option.example}",
+            file=file,
+            column=option.name,
+        )
+    if isinstance(value, str) and _WITH_PASSWORD.match(value):
+        raise InputError(
+            f"{where}: a password does not belong into this file: write {option.name} without it, and name the environment variable that "
+            "holds it in an option that ends in _env (docs/how-to-connect.md)",
             file=file,
             column=option.name,
         )

@@ -75,3 +75,19 @@ def test_each_kind_has_its_own_module() -> None:
     assert len(set(MODULES.values())) == len(MODULES)
     with pytest.raises(InputError, match="unknown kind"):
         live_source("fax")
+
+
+@pytest.mark.parametrize("address", ["http://ann:hunter2@prometheus:9090", "https://:hunter2@prometheus/path?a=b@c"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path, address: str) -> None:
+    usable, (broken,) = read(tmp_path, f'[[source]]\nname = "gpus"\nkind = "prometheus"\nurl = "{address}"')
+    assert not usable
+    assert "column url" in broken.message
+    assert "a password does not belong into this file" in broken.message
+    assert "hunter2" not in broken.message
+
+
+@pytest.mark.parametrize("address", ["http://prometheus:9090", "http://ann@prometheus:9090/x:y@z"])
+def test_an_address_without_a_password_is_taken(tmp_path: Path, address: str) -> None:
+    (source,), broken = read(tmp_path, f'[[source]]\nname = "gpus"\nkind = "prometheus"\nurl = "{address}"')
+    assert not broken
+    assert source.options["url"] == address
