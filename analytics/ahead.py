@@ -19,7 +19,8 @@ from analytics.tag_coverage import untagged
 from analytics.waste_scope import scope_of
 from analytics.waste_sums import call_sums
 from analytics.weekly_review import STEPS, section
-from analytics.weekly_review_week import Week, default_week
+from analytics.weekly_review_week import Week, days_of, default_week
+from analytics.why_changed import change
 from warehouse.reader import Warehouse
 
 MOST_MONTHS = 13
@@ -73,7 +74,9 @@ def _of_month(warehouse: Warehouse, month: Filters) -> list[Question]:
 
 def _of_week(warehouse: Warehouse, week: Week) -> list[Question]:
     """What the review tells of the snapshot alone, and the anomalies, whose reasons are kept."""
-    return [
+    days = days_of(warehouse, week)
+    bridge = [("the bridge", partial(change, warehouse, days.now, days.earlier))] if days.compares else []
+    return bridge + [
         (step.title.lower(), partial(section, warehouse, step.key, week, week.end))
         for step in STEPS
         if step.kept or step.key == "anomalies"

@@ -14,6 +14,7 @@ from analytics.decomposition import FACTORS, decompose
 from analytics.decomposition_cells import Usage, sides, usage
 from analytics.filters import Filters
 from analytics.frames import Row, frame_of, name_order
+from analytics.kept_findings import is_whole, kept_finding
 from warehouse.reader import Warehouse
 
 INFRASTRUCTURE, UNTRACED, CREDITS = "infrastructure", "billed, not traced", "credits"
@@ -65,6 +66,16 @@ def why_changed(warehouse: Warehouse, filters: Filters, earlier: Filters | None 
 
 def change(warehouse: Warehouse, filters: Filters, earlier: Filters | None = None) -> Change:
     """The same by driver alone: the bridge from one period to the other. Raises InputError when the costs are in several currencies."""
+
+    def find() -> Change:
+        return _change(warehouse, filters, earlier)
+
+    if not is_whole(filters) or (earlier is not None and not is_whole(earlier)):
+        return find()
+    return kept_finding(warehouse, "change", find, filters, earlier)
+
+
+def _change(warehouse: Warehouse, filters: Filters, earlier: Filters | None) -> Change:
     before, after = _both(warehouse, filters, earlier)
     rows = difference_rows(warehouse, before, after)
     return Change(

@@ -21,6 +21,7 @@ from analytics.filters import Filters
 from analytics.kept_findings import kept_finding
 from analytics.weekly_review import STEPS, section
 from analytics.weekly_review_week import Week, default_week
+from analytics.why_changed import change
 from tests.warehouse.rows import call_rows
 from warehouse.configuration import Configuration
 from warehouse.errors import InputError
@@ -62,7 +63,7 @@ def test_every_section_of_the_demo_companys_review_is_kept_as_it_is_told(demo_st
             assert kept_finding(again, f"review-{step.key}", _never, week) == told
 
 
-def test_the_demo_companys_anomalies_are_kept_as_they_are_found(demo_store: Path) -> None:
+def test_the_demo_companys_anomalies_and_their_reasons_are_kept_as_they_are_found(demo_store: Path) -> None:
     fresh, first, again = _computing(demo_store), *(open_current(demo_store, Configuration()) for _ in range(2))
     events = episodes(fresh, MARCH)
     assert events
@@ -71,6 +72,11 @@ def test_the_demo_companys_anomalies_are_kept_as_they_are_found(demo_store: Path
         assert kept_finding(warehouse, "episodes", _never, MARCH, "default") == events
         # Another detector has its own answers.
         assert episodes(warehouse, MARCH, "rule") == episodes(fresh, MARCH, "rule") != events
+    bridge = change(fresh, MARCH)
+    assert sum((amount for _driver, amount in bridge.parts), Decimal(0)) == bridge.difference != 0
+    for warehouse in (first, again):
+        assert repr(change(warehouse, MARCH)) == repr(bridge)
+    assert kept_finding(again, "change", _never, MARCH, None) == bridge
     why = explain_episode(fresh, events[0], MARCH)
     assert why.excess == sum((reason.amount for reason in why.reasons), Decimal(0))
     band = ordinary(fresh, MARCH, events[0].told_by.series)
@@ -123,8 +129,8 @@ def test_a_finding_is_found_out_once_until_something_bears_on_it(tmp_path: Path)
     assert kept_finding(warehouse, "some", find, MARCH) == (Decimal("0.10"), 1)
     assert repr(kept_finding(open_current(path, Configuration()), "some", find, MARCH)) == "(Decimal('0.10'), 1)"
     assert kept_finding(warehouse, "some", find, MARCH.previous()) == (Decimal("0.10"), 2)
-    for number, (what, change) in enumerate(_changes(path).items(), start=3):
-        changed = change()
+    for number, (what, changing) in enumerate(_changes(path).items(), start=3):
+        changed = changing()
         assert kept_finding(changed, "some", find, MARCH)[1] == number, what
         assert kept_finding(changed, "some", find, MARCH)[1] == number, what
 
