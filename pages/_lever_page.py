@@ -12,7 +12,7 @@ import streamlit as st
 
 from analytics import formatting
 from analytics.simulators.lever import Lever
-from analytics.simulators.lever_page import LeverPage, Outcome, Setting, headline
+from analytics.simulators.lever_page import LeverPage, Outcome, Setting, drawn_from, headline
 from analytics.simulators.lever_pages import PAGES
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import SETTINGS, kept
@@ -90,7 +90,7 @@ def _live(page: LeverPage, own: Own) -> None:
     with top:
         draw.headline(
             headline(page, outcome, curve, setting),
-            f"{page.lead} Amounts are USD per month, simulated, with the {outcome.waterfall.confidence:.0%} range over days and users.",
+            f"{page.lead} Amounts are USD per month, simulated, with {drawn_from(situation, outcome.waterfall.confidence)}.",
             kicker=describe(current()),
         )
     if own.before:

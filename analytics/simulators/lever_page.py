@@ -172,6 +172,15 @@ class Outcome:
         return frame_of(rows, (*self.waterfall.by_feature.columns, "saving_share"))
 
 
+def drawn_from(situation: Situation, confidence: float) -> str:
+    """What a range rests on: `the 95% range over days and users, drawn from 12 calls in 7 days`. Of few, a range from nothing is no slip."""
+    calls, days = len(situation.workload), situation.window.days
+    return (
+        f"the {confidence:.0%} range over days and users, drawn from {formatting.count(calls)} {'call' if calls == 1 else 'calls'} "
+        f"in {days} {'day' if days == 1 else 'days'}"
+    )
+
+
 def headline(page: LeverPage, outcome: Outcome, curve: pd.DataFrame, setting: Setting) -> str:
     """The page's answer in a sentence, with the saving per month as a range."""
     saving = outcome.waterfall.saving

@@ -15,7 +15,7 @@ from analytics.simulators.commitments import CommittedUse
 from analytics.simulators.gpu_rightsizing import GpuRightsizing
 from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.lever import Lever, Selection
-from analytics.simulators.lever_page import LeverPage, headline
+from analytics.simulators.lever_page import LeverPage, drawn_from, headline
 from analytics.simulators.lever_pages import PAGES, defaults
 from analytics.simulators.output_limits import OutputLimits
 from analytics.simulators.plan_fields import FIELDS, shown, with_fields
@@ -296,6 +296,12 @@ def test_calls_that_happen_half_as_often_again_cost_half_as_much_again(situation
     assert abs(-outcome.waterfall.saving - month(float(situation.workload.cost[ask].sum()) / 2)) <= ROUNDING
     sentence = headline(page, outcome, page.curve(situation, setting), setting)
     assert sentence.startswith("Calls of ask at +50% would cost $")
+
+
+def test_a_range_says_how_few_calls_it_is_drawn_from(situation: Situation) -> None:
+    """280 calls in 28 days; one call alone."""
+    assert drawn_from(situation, 0.95) == "the 95% range over days and users, drawn from 280 calls in 28 days"
+    assert "drawn from 1 call in 28 days" in drawn_from(situation_of([call(day=0, second=0)]), 0.95)
 
 
 def test_one_kind_of_gpu_moves_at_a_time(situation: Situation) -> None:
