@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 ALIASES = {"tier": "user_tier"}
 """Short names of dimensions."""
 
-WHERE_HELP = r"dimension=value; several values: a|b (a value that holds |: a\|b, in quotes); repeatable."
+WHERE_HELP = (
+    r"dimension=value; several values: a|b (a value that holds |: a\|b, in quotes); repeatable, also for more values."
+)
 """What `--where` says of itself, in every command that has it."""
 
 _BETWEEN_VALUES = re.compile(r"(?<!\\)\|")
@@ -32,7 +34,8 @@ def chosen_filters(
         name, separator, value = item.partition("=")
         if not separator or not name.strip():
             raise InputError(f"--where {item!r} is not of the form dimension=value")
-        conditions[ALIASES.get(name.strip(), name.strip())] = _values(value)
+        dimension = ALIASES.get(name.strip(), name.strip())
+        conditions[dimension] = tuple(dict.fromkeys((*conditions.get(dimension, ()), *_values(value))))
     first = _day(start, "--from") or span[0]
     last = _day(end, "--to") or max(span[1], first)
     return Filters(first, last, tuple(sorted(conditions.items())), basis, grain)

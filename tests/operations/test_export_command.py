@@ -196,6 +196,15 @@ def test_several_conditions_hold_together(demo_store: Path) -> None:
     assert rows(demo_store, "costs", "--where", "feature=no such feature") == []
 
 
+def test_a_dimension_named_twice_has_both_values(demo_store: Path) -> None:
+    first, second, both = (
+        totals(demo_store, *(word for value in values for word in ("--where", value)))["ledger_cost"]
+        for values in (["tier=free"], ["user_tier=pro"], ["tier=free", "user_tier=pro"])
+    )
+    assert Decimal(both) == Decimal(first) + Decimal(second)
+    assert Decimal(first) > 0 < Decimal(second)
+
+
 def test_a_value_that_holds_a_bar_is_chosen_with_a_backslash_before_it(tmp_path: Path) -> None:
     """Three features of 1, 2 and 4 USD: `a|b` is one of them, `a\\c` another."""
     file, store = tmp_path / "calls.csv", tmp_path / "store"
