@@ -31,6 +31,7 @@ from analytics.simulators.lever_page import (
 from analytics.simulators.resource_effects import resource_effect
 from analytics.simulators.self_host import SelfHost
 from analytics.simulators.situation import Situation
+from analytics.simulators.slider import kept_for_good
 from analytics.simulators.spot import Spot
 from analytics.simulators.vector_database import CATEGORY as VECTOR_DATABASE
 from analytics.simulators.vector_database import VectorDatabase
@@ -238,12 +239,19 @@ SPOT = LeverPage(
 
 def _committable(situation: Situation) -> tuple[str, ...]:
     """Of `COMMITTABLE` what is paid for under the filters, in its order."""
-    calls = situation.workload.spent_by_category()
+    calls = kept_for_good(situation, "categories that calls pay for", (), lambda: _paid_by_calls(situation))
     return tuple(
         category
         for category in COMMITTABLE
-        if (category in calls and bool((calls[category] > 0).any()))
+        if category in calls
         or any(bool((line.daily > 0).any()) for line in situation.infrastructure.matching(category=category))
+    )
+
+
+def _paid_by_calls(situation: Situation) -> tuple[str, ...]:
+    """Cost categories in which a call cost anything, by name."""
+    return tuple(
+        sorted(category for category, paid in situation.workload.spent_by_category().items() if (paid > 0).any())
     )
 
 

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from connectors import files
@@ -368,6 +368,8 @@ TEXT_TABLES = st.integers(2, 4).flatmap(
     st.sampled_from(["\n", "\r\n"]),
 )
 def test_any_table_in_any_dialect_comes_back(table, delimiter, quoting, end):
+    # A quote after a backslash closes the value or belongs to it: where several values end so, the file does not say which.
+    assume(sum(field.rstrip("\r\n").endswith("\\") for row in table for field in row) < 2)
     width = len(table[0]) if table else 2
     header = [f"h{i}" for i in range(width)]
     out = io.StringIO()
