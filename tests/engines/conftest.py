@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,9 +80,10 @@ class Cluster:
     workers: list[subprocess.Popen[bytes]]
 
     def end_workers(self) -> None:
-        """As when their machines go: the master stays."""
+        """As when their machines go, with the executors that they have started, which would go on answering for a while: the master stays."""
         for process in self.workers:
-            process.terminate()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         for process in self.workers:
             process.wait(timeout=30)
 
@@ -151,7 +154,13 @@ def _daemon(folder: Path, *command: str) -> subprocess.Popen[bytes]:
         "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": _QUICK_JAVA,
     }  # fmt: skip
     with (folder / "daemons.log").open("ab") as log:
-        return subprocess.Popen([str(home / "bin" / "spark-class"), *command], env=environment, stdout=log, stderr=log)
+        return subprocess.Popen(
+            [str(home / "bin" / "spark-class"), *command],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def _free_port() -> int:
