@@ -19,8 +19,7 @@ import pyarrow as pa
 from analytics.allocation_rules import KIND as ALLOCATION_RULE
 from analytics.filters import Filters
 from analytics.simulators.plain_values import packed, unpacked
-from warehouse.configuration import DATA
-from warehouse.prepared import Needs, prepared
+from warehouse.prepared import Needs, catalogues, prepared
 from warehouse.reader import Warehouse
 
 _FINDING = "finding"
@@ -78,7 +77,6 @@ def _made_of(warehouse: Warehouse) -> tuple[tuple[str, ...], str]:
     rules = [
         (rule.name, rule.revision, rule.body) for rule in warehouse.state.documents(ALLOCATION_RULE, warehouse.revision)
     ]
-    digest = hashlib.sha256(repr((warehouse.configuration, rules, snapshot.snapshot_id, snapshot.created_at)).encode())
-    for path in sorted(path for path in DATA.iterdir() if path.suffix in (".csv", ".toml")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return tuple(sorted({file.table for file in snapshot.files})), digest.hexdigest()
+    beside = (warehouse.configuration, rules, snapshot.snapshot_id, snapshot.created_at, catalogues())
+    digest = hashlib.sha256(repr(beside).encode()).hexdigest()
+    return tuple(sorted({file.table for file in snapshot.files})), digest

@@ -39,6 +39,7 @@ import ibis
 import numpy as np
 import pyarrow as pa
 
+from warehouse.configuration import DATA
 from warehouse.rollups import rollup_key
 
 if TYPE_CHECKING:
@@ -98,6 +99,14 @@ def prepared(warehouse: Warehouse, name: str, needs: Needs, make: Callable[[], T
     except OSError as error:
         _log.debug("%s could not be kept: %s", place, error)
     return made
+
+
+def catalogues() -> str:
+    """A digest of the files that owners may edit, for `Needs.inputs`: GPUs, models, rules of prompt caches, names. Small, and read each time."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in DATA.iterdir() if path.suffix in (".csv", ".toml")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def is_prepared(warehouse: Warehouse, name: str, needs: Needs) -> bool:

@@ -34,8 +34,7 @@ from analytics.simulators.situation import Situation
 from analytics.simulators.window import EPOCH, Window
 from analytics.simulators.workload import Workload
 from analytics.simulators.workload_parts import WorkloadParts
-from warehouse.configuration import DATA
-from warehouse.prepared import Needs, prepared
+from warehouse.prepared import Needs, catalogues, prepared
 from warehouse.reader import Warehouse
 
 LEAST_CALLS = 200_000
@@ -91,7 +90,7 @@ def kept_situation(
     needs = _calls_needs(filters, period.window, limit)
     situation.memo.lasting = Lasting(
         warehouse,
-        replace(needs, inputs=(*needs.inputs, period.made_of, _catalogues())),
+        replace(needs, inputs=(*needs.inputs, period.made_of, catalogues())),
         situation.workload.stamp,
         situation.rates,
         situation.infrastructure,
@@ -149,20 +148,12 @@ def _calls_needs(filters: Filters, window: Window, limit: int) -> Needs:
 
 def _period_needs(warehouse: Warehouse, filters: Filters, limit: int) -> Needs:
     # Digested: a configuration may hold what is not to be written down.
-    settings = hashlib.sha256(repr(warehouse.configuration).encode()).hexdigest() + _catalogues()
+    settings = hashlib.sha256(repr(warehouse.configuration).encode()).hexdigest() + catalogues()
     return Needs(
         facts=("calls", "call_texts", "charges", "utilization"),
         contents=("prices", "fx_rates"),
         inputs=(repr(replace(filters, grain="day")), str(limit), settings),
     )
-
-
-def _catalogues() -> str:
-    """A digest of the files that owners may edit: GPUs, models, rules of prompt caches, names. They are small, and read each time."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in DATA.iterdir() if path.suffix in (".csv", ".toml")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def _made_of(situation: Situation, factors: NDArray[np.float64] | None, utilization: pa.Table) -> str:

@@ -256,7 +256,7 @@ def test_other_prices_other_rules_other_settings_and_other_filters_are_never_ans
 def test_an_owner_s_catalogue_that_changes_makes_sums_anew(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _shown(_kept(store))
     sums = len(list((store / FOLDER).glob("what-if-sums-*")))
-    monkeypatch.setattr(module, "_catalogues", lambda: "another file")
+    monkeypatch.setattr(module, "catalogues", lambda: "another file")
     _shown(_kept(store))
     assert len(list((store / FOLDER).glob("what-if-sums-*"))) == 2 * sums
 
