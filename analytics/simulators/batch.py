@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import kept
-from analytics.simulators.waterfall import cents
+from analytics.simulators.to_the_cent import cents
 from analytics.simulators.workload import Workload
 
 SALT = 43

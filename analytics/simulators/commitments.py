@@ -18,7 +18,7 @@ from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import kept_for_good
-from analytics.simulators.waterfall import cents
+from analytics.simulators.to_the_cent import cents
 from analytics.simulators.workload import CALL_CATEGORIES
 from warehouse.errors import InputError
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analytics.simulators.lever import Lever
 from analytics.simulators.situation import Situation
-from analytics.simulators.waterfall import cents
+from analytics.simulators.to_the_cent import total_in_cents
 
 
 def curve(
@@ -22,7 +22,7 @@ def curve(
     when that is not given, nothing changes there). Each row is a whole replay: pages read prepared sums (`analytics.simulators.effect`),
     and this is what those are checked against.
     """
-    scale, base = situation.window.scale_to_month, cents(situation.total() * situation.window.scale_to_month)
+    base = total_in_cents(situation.monthly().values())
     rows = []
     for value in values:
         after = lever_factory(value).apply(situation)
@@ -32,7 +32,7 @@ def curve(
             if after.workload is situation.workload
             else after.workload.changed_since(situation.workload)
         )
-        cost = cents(after.total() * scale)
+        cost = total_in_cents(after.monthly().values())
         rows.append(
             {
                 "value": value,

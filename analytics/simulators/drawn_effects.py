@@ -147,19 +147,31 @@ def self_host_effect(setting: SelfHost, situation: Situation, shares: tuple[floa
     """The effect of an own model whose `share` is one of these shares of the slider, in rising order. Raises InputError when it does not fit."""
     if setting.share == 0:
         return Effect(setting, is_today=True)
-    others = setting.calls.of_any_feature()
-    found = kept_for_good(
-        situation, "self-host effects", (others, shares), lambda: _own_model(others, situation, shares)
-    )
-    step, features = shares.index(setting.share), features_chosen(situation, setting.calls.feature)
-    prefill, decode = tokens_per_second(setting)
-    saved, saved_in, calls = found.drawn.effect(step, features)
+    found, step = _prepared_own_model(setting, situation, shares), shares.index(setting.share)
+    work = own_model_work(setting, situation, shares)
+    saved, saved_in, calls = found.drawn.effect(step, features_chosen(situation, setting.calls.feature))
     if not calls.any():
         return Effect(setting)
-    read, written = (table[step][features].sum(axis=0) for table in (found.tokens_in, found.tokens_out))
-    line = setting.line(situation, read / prefill + written / decode)
+    line = setting.line(situation, work)
     return Effect(
         setting, saved, saved_in, changed=float(calls.sum()), infrastructure=situation.infrastructure.adding(line)
+    )
+
+
+def own_model_work(setting: SelfHost, situation: Situation, shares: tuple[float, ...]) -> Floats:
+    """Seconds of one replica in every hour of the window, of an own model as in `self_host_effect`. Raises InputError when it does not fit."""
+    found, step = _prepared_own_model(setting, situation, shares), shares.index(setting.share)
+    features = features_chosen(situation, setting.calls.feature)
+    prefill, decode = tokens_per_second(setting)
+    read, written = (table[step][features].sum(axis=0) for table in (found.tokens_in, found.tokens_out))
+    work: Floats = read / prefill + written / decode
+    return work
+
+
+def _prepared_own_model(setting: SelfHost, situation: Situation, shares: tuple[float, ...]) -> _OwnModel:
+    others = setting.calls.of_any_feature()
+    return kept_for_good(
+        situation, "self-host effects", (others, shares), lambda: _own_model(others, situation, shares)
     )
 
 

@@ -51,9 +51,14 @@ Effects = Callable[[str], Effect]
 """From a step of the main slider to what the lever does there."""
 
 
+def costs(situation: Situation, effect: Effect) -> dict[str, float]:
+    """USD of the window at this position by cost category."""
+    return _costs(today(situation), effect)
+
+
 def cost(situation: Situation, effect: Effect) -> float:
     """USD of the window at this position."""
-    return sum(_costs(today(situation), effect).values())
+    return sum(costs(situation, effect).values())
 
 
 def outcome(situation: Situation, effect: Effect) -> Waterfall:

@@ -14,6 +14,7 @@ from analytics.simulators.infrastructure import CostLine, Infrastructure
 from analytics.simulators.lever import checked, lever
 from analytics.simulators.situation import Situation
 from analytics.simulators.throughput import decode_tokens_per_second, find_gpu, known_gpus, measured_throughput
+from analytics.simulators.to_the_cent import cents
 from analytics.simulators.vram import (
     GB,
     MAX_GPUS,
@@ -22,7 +23,6 @@ from analytics.simulators.vram import (
     find_architecture,
     memory_needed,
 )
-from analytics.simulators.waterfall import cents
 from warehouse.errors import InputError
 from warehouse.gpu_catalogue import ARTICLE_SOURCE
 

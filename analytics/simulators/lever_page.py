@@ -14,12 +14,13 @@ import pandas as pd
 
 from analytics import formatting
 from analytics.frames import frame_of
-from analytics.simulators.effect import Effect, cost, outcome
+from analytics.simulators.effect import Effect, costs, outcome
 from analytics.simulators.lever import Lever, Selection
 from analytics.simulators.run_scenario import today
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import SETTINGS, kept
-from analytics.simulators.waterfall import Waterfall, cents
+from analytics.simulators.to_the_cent import total_in_cents
+from analytics.simulators.waterfall import Waterfall
 from warehouse.errors import InputError
 
 Setting = Mapping[str, Any]
@@ -111,11 +112,11 @@ class LeverPage:
 
         def make() -> pd.DataFrame:
             scale = situation.window.scale_to_month
-            base = cents(sum(today(situation).costs.values()) * scale)
+            base = total_in_cents(amount * scale for amount in today(situation).costs.values())
             rows = []
             for option in main.options:
                 found = self.effect(situation, {**setting, main.name: option})
-                monthly = cents(cost(situation, found) * scale)
+                monthly = total_in_cents(amount * scale for amount in costs(situation, found).values())
                 rows.append((option, monthly, base - monthly, found.changed, found.risk, found.is_today))
             return pd.DataFrame(rows, columns=list(POINT_COLUMNS), dtype=object)
 

@@ -33,10 +33,10 @@ from analytics.simulators.self_host import SelfHost
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import kept_for_good
 from analytics.simulators.spot import Spot
+from analytics.simulators.to_the_cent import cents
 from analytics.simulators.vector_database import CATEGORY as VECTOR_DATABASE
 from analytics.simulators.vector_database import VectorDatabase
 from analytics.simulators.vram import read_architectures
-from analytics.simulators.waterfall import cents
 from warehouse.gpu_catalogue import gpu_catalogue
 
 AS_TODAY = "As today"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.situation import Situation
-from analytics.simulators.waterfall import cents
+from analytics.simulators.to_the_cent import cents
 from analytics.simulators.workload import EMBEDDING, LLM_API, Workload
 from warehouse.errors import InputError
 
@@ -205,19 +205,3 @@ def answer_lengths(setting: OutputLimits, situation: Situation) -> pd.DataFrame:
 
 def _share(weight: NDArray[np.float64], of: NDArray[np.bool_]) -> float:
     return float(weight[of].sum() / weight.sum())
-
-
-def truncation_risk(setting: OutputLimits, situation: Situation) -> float | None:
-    """Share of the chosen calls' answers that the cap would cut, after the prompt's shortening; None where no call has an answer.
-
-    Answers that a limit cuts today are left out, unless the prompt makes them shorter. Raises InputError for a name in `calls` that no call has.
-    """
-    chosen = setting.touches(situation)
-    workload = setting.shaped(situation, chosen).workload
-    wanted = wanted_tokens(workload)
-    counted = chosen & workload.has_usage & ~workload.is_cache_hit & (wanted > 0)
-    if setting.answer_tokens is None:
-        counted &= ~was_cut(workload)
-    if not counted.any():
-        return None
-    return _share(workload.weight[counted], wanted[counted] > setting.cap)

@@ -9,7 +9,8 @@ import pandas as pd
 from analytics import formatting
 from analytics.frames import frame_of
 from analytics.simulators.shapley import Shares
-from analytics.simulators.waterfall import Waterfall, cents
+from analytics.simulators.to_the_cent import cents, parts_in_cents
+from analytics.simulators.waterfall import Waterfall
 
 
 def plan_headline(outcome: Waterfall) -> str:
@@ -61,12 +62,12 @@ def steps(outcome: Waterfall) -> pd.DataFrame:
     return outcome.frame().iloc[1:][columns].reset_index(drop=True)
 
 
-def fair_shares(shares: Shares) -> pd.DataFrame:
-    """One row per lever in order: title, share (Decimal, USD per month, simulated) and error (its standard error; 0: exact).
-
-    Shares are rounded one by one, so that their sum may miss the saving by cents.
-    """
+def fair_shares(shares: Shares, saving: Decimal) -> pd.DataFrame:
+    """One row per lever in order: title, share (Decimal, USD per month, simulated; together they are `saving`, what the plan saves) and error (its
+    standard error; 0: exact)."""
+    found = parts_in_cents({place: each.share for place, each in enumerate(shares.shares)}, saving)
     rows = [
-        {"title": each.lever.title, "share": cents(each.share), "error": cents(each.error)} for each in shares.shares
+        {"title": each.lever.title, "share": found[place], "error": cents(each.error)}
+        for place, each in enumerate(shares.shares)
     ]
     return frame_of(rows, ("title", "share", "error"))

@@ -22,7 +22,7 @@ from analytics.simulators.realised import Realised, measure
 from analytics.simulators.realised_cells import in_common
 from analytics.simulators.realised_period import Period, period_of
 from analytics.simulators.tier_switch import SwitchOff
-from analytics.simulators.waterfall import CENT
+from analytics.simulators.to_the_cent import CENT
 from warehouse.errors import InputError
 from warehouse.reader import Warehouse
 

@@ -15,7 +15,7 @@ from analytics.simulators.prompt_cache_rules import cacheable, rule_of_calls
 from analytics.simulators.rates_table import CLASS_PLACE
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import dollars_per_token
-from analytics.simulators.waterfall import cents
+from analytics.simulators.to_the_cent import cents
 
 CALIBRATED_WITHIN = 0.05
 """Largest error of the replayed cache reads against the logged ones that still counts as calibrated."""

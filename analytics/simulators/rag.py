@@ -15,7 +15,7 @@ from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.lever import EVERY_CALL, Selection, checked, lever
 from analytics.simulators.rates_table import CLASS_PLACE
 from analytics.simulators.situation import Situation
-from analytics.simulators.waterfall import cents
+from analytics.simulators.to_the_cent import cents
 from analytics.simulators.window import EPOCH
 from analytics.simulators.workload import EMBEDDING, LLM_API, Workload
 from warehouse.errors import InputError
@@ -232,49 +232,3 @@ def embedding_waste(situation: Situation) -> pd.DataFrame:
         )
     rows.sort(key=lambda row: -row["wasted"])
     return pd.DataFrame(rows, columns=list(columns), dtype=object)
-
-
-@dataclass(frozen=True)
-class Index:
-    """A document base in chunks. bytes: the vectors alone."""
-
-    chunks: int
-    embedded_tokens: int
-    cost: float
-    bytes: int
-
-
-def index_size(
-    document_tokens: int,
-    chunk_tokens: int,
-    overlap_tokens: int,
-    *,
-    price: float = 0.0,
-    dimensions: int = 1536,
-    bytes_per_number: int = 4,
-) -> Index:
-    """Chunks n = ceil((N - o) / (c - o)), embedded tokens n c, what embedding them once costs (`price`: USD per 1,000,000 tokens) and the vectors'
-    bytes.
-
-    Raises InputError for an overlap that is not smaller than the chunk and for negative sizes.
-    """
-    if (
-        not 0 <= overlap_tokens < chunk_tokens
-        or document_tokens < 0
-        or price < 0
-        or dimensions < 1
-        or bytes_per_number < 1
-    ):
-        raise InputError("chunks must be longer than their overlap, and sizes and prices not negative")
-    chunks = (
-        max(math.ceil((document_tokens - overlap_tokens) / (chunk_tokens - overlap_tokens)), 1)
-        if document_tokens
-        else 0
-    )
-    tokens = chunks * chunk_tokens
-    return Index(chunks, tokens, tokens * price / 1e6, chunks * dimensions * bytes_per_number)
-
-
-def prompt_tokens(fixed_tokens: float, chunk_tokens: float, top_k: int) -> float:
-    """Input of one call: system prompt and question, and the chunks."""
-    return fixed_tokens + chunk_tokens * top_k

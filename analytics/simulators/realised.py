@@ -40,10 +40,10 @@ from analytics.simulators.realised_period import Daily, Floats, Period, capacity
 from analytics.simulators.realised_undo import Yardstick, acts_on_calls, undone
 from analytics.simulators.self_host import SelfHost
 from analytics.simulators.spot import Spot
+from analytics.simulators.to_the_cent import cents as rounded
 from analytics.simulators.vector_database import CATEGORY as VECTOR_CATEGORY
 from analytics.simulators.vector_database import VectorDatabase
 from analytics.simulators.volume import Volume
-from analytics.simulators.waterfall import cents as rounded
 from analytics.simulators.workload import CALL_CATEGORIES, EMBEDDING, LLM_API
 from warehouse.errors import InputError
 

@@ -20,7 +20,8 @@ from analytics.simulators.infrastructure import Infrastructure
 from analytics.simulators.lever import Lever
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import kept_for_good
-from analytics.simulators.waterfall import Step, Waterfall, cents
+from analytics.simulators.to_the_cent import parts_in_cents
+from analytics.simulators.waterfall import Step, Waterfall
 
 
 def run(
@@ -106,13 +107,17 @@ def fall(
     if len(totals) != 2:
         pairs.append((totals[0], totals[-1]))
     ranges = [each.scaled(scale) for each in _ranges(pairs, totals[-1], draws, seed, confidence)]
-    costs = [_in_cents(each.costs, scale) for each in totals]
+    exact = [_monthly(each.costs, scale) for each in totals]
+    costs = [parts_in_cents(exact[0])]
+    for now, then in pairwise(exact):
+        costs.append(parts_in_cents(then, before=now, before_in_cents=costs[-1]))
     steps = [
         Step(
             lever=fact.lever,
             costs=costs[place + 1],
             added=_sum(costs[place]) - _sum(costs[place + 1]),
-            alone=_sum(costs[0]) - _sum(_in_cents(fact.alone, scale)),
+            alone=_sum(costs[0])
+            - _sum(parts_in_cents(_monthly(fact.alone, scale), before=exact[0], before_in_cents=costs[0])),
             added_range=ranges[place],
             touched=fact.touched,
             changed=fact.changed,
@@ -126,7 +131,7 @@ def fall(
         steps=tuple(steps),
         saving_range=ranges[-2],
         end_range=ranges[-1],
-        by_feature=_by_feature(situation, totals[0], totals[-1]),
+        by_feature=_by_feature(situation, (totals[0], _sum(costs[0])), (totals[-1], _sum(costs[-1]))),
         notes=notes,
         confidence=confidence,
         window_days=situation.window.days,
@@ -158,8 +163,8 @@ def _unknown_calls(situation: Situation) -> float:
     return kept_for_good(situation, "unknown calls", (), lambda: situation.workload.unknown_calls)
 
 
-def _in_cents(costs: dict[str, float], scale: float) -> dict[str, Decimal]:
-    return {name: cents(cost * scale) for name, cost in costs.items()}
+def _monthly(costs: dict[str, float], scale: float) -> dict[str, float]:
+    return {name: cost * scale for name, cost in costs.items()}
 
 
 def _sum(costs: dict[str, Decimal]) -> Decimal:
@@ -180,8 +185,9 @@ def _facts(lever: Lever, before: Situation, after: Situation, alone: dict[str, f
     )
 
 
-def _by_feature(situation: Situation, first: Totals, last: Totals) -> pd.DataFrame:
-    """Cost by feature, without and with all levers, USD per month: calls, and cost lines that are tagged with the feature.
+def _by_feature(situation: Situation, first: tuple[Totals, Decimal], last: tuple[Totals, Decimal]) -> pd.DataFrame:
+    """Cost by feature, without and with all levers, USD per month: calls, and cost lines that are tagged with the feature. Each of the two states
+    comes with its cost per month, to which its features add up.
 
     Columns: feature, kind, calls, calls_after (weighted, of the window), cost, cost_after, saving. kind: "feature", "untagged" (calls that name
     none), and, last, "shared" (cost lines that name none).
@@ -189,15 +195,16 @@ def _by_feature(situation: Situation, first: Totals, last: Totals) -> pd.DataFra
     scale = situation.window.scale_to_month
     names: list[str | None] = [None, *situation.workload.names["feature"]]
     called = {names[place]: place for place in np.flatnonzero(_calls_by_feature(situation))}
+    states = first[0], last[0]
     tagged: list[dict[str | None, float]] = [{}, {}]
-    for found, totals in zip(tagged, (first, last), strict=True):
+    for found, totals in zip(tagged, states, strict=True):
         for line in totals.infrastructure.lines:
             found[line.feature] = found.get(line.feature, 0.0) + line.cost
     rows: list[tuple[Any, ...]] = []
     for feature in dict.fromkeys([*called, *(name for found in tagged for name in found if name)]):
         place = called.get(feature)
         calls, own = [0.0, 0.0], [0.0, 0.0]
-        for number, totals in enumerate((first, last)):
+        for number, totals in enumerate(states):
             if place is not None:
                 calls[number], own[number] = float(totals.feature_calls[place]), float(totals.feature_cost[place])
             own[number] += tagged[number].get(feature, 0.0) if feature else 0.0
@@ -206,9 +213,11 @@ def _by_feature(situation: Situation, first: Totals, last: Totals) -> pd.DataFra
     rows.append((None, "shared", 0.0, 0.0, *(found.get(None, 0.0) for found in tagged)))
     columns = ("feature", "kind", "calls", "calls_after", "cost", "cost_after")
     records = [dict(zip(columns, row, strict=True)) for row in rows]
-    for record in records:
-        record["cost"], record["cost_after"] = (cents(record[name] * scale) for name in ("cost", "cost_after"))
-        record["saving"] = record["cost"] - record["cost_after"]
+    before, after = ({number: row[column] * scale for number, row in enumerate(rows)} for column in (4, 5))
+    cost = parts_in_cents(before, first[1])
+    cost_after = parts_in_cents(after, last[1], before=before, before_in_cents=cost)
+    for number, record in enumerate(records):
+        record.update(cost=cost[number], cost_after=cost_after[number], saving=cost[number] - cost_after[number])
     return frame_of(records, (*columns, "saving"))
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from analytics.simulators.gpu_rightsizing import GPU_CATEGORY, price_of
@@ -38,14 +36,6 @@ class BreakEven:
     tokens_per_month: float
     tokens_per_second: float
     feasible: bool | None
-
-
-def blended_price(input_price: float, output_price: float, output_share: float = 0.25) -> float:
-    """USD per 1,000,000 tokens of which `output_share` are output. Raises InputError for negative prices."""
-    checked(output_share, "the share of output", 0, 1)
-    if not (input_price >= 0 and output_price >= 0):
-        raise InputError("a price must not be negative")
-    return input_price * (1 - output_share) + output_price * output_share
 
 
 def break_even(
@@ -125,9 +115,15 @@ class SelfHost:
         moved, code = _with_own_model(situation, ("self-hosted", self.model))
         return moved.change(chosen, model=code).with_infrastructure(situation.infrastructure.adding(line))
 
+    def replicas(self, work: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Whole replicas that run in every hour: work is seconds of one replica in each."""
+        busy = work / 3600 / self.target_utilization
+        needed: NDArray[np.float64] = np.maximum(np.ceil(busy - 1e-9), self.min_replicas)
+        return np.full(len(needed), needed.max()) if self.fixed else needed
+
     def line(self, situation: Situation, work: NDArray[np.float64]) -> CostLine:
         """What is rented for so much work: seconds of one replica in every hour of the window."""
-        hours = _running(self, work)
+        hours = self.replicas(work)
         price = price_of(self.gpu) if self.usd_per_hour is None else self.usd_per_hour
         window = situation.window
         day = window.day_index(window_hours(situation) * _HOUR)
@@ -174,14 +170,6 @@ def hour_of_calls(situation: Situation, at: NDArray[np.int64]) -> NDArray[np.int
     return np.clip(situation.workload.started_at[at] // _HOUR - hours[0], 0, len(hours) - 1)
 
 
-def _replica_hours(setting: SelfHost, situation: Situation, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Whole replicas running in every hour of the window: input is read and output is made one after the other."""
-    place, seconds = _work(setting, situation, np.flatnonzero(chosen))
-    return _running(
-        setting, np.bincount(place, weights=seconds, minlength=len(window_hours(situation))).astype(np.float64)
-    )
-
-
 def _work(
     setting: SelfHost, situation: Situation, at: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -192,13 +180,6 @@ def _work(
     return place, seconds * workload.weight[at]
 
 
-def _running(setting: SelfHost, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Whole replicas for so many seconds of work in each hour."""
-    busy = seconds / 3600 / setting.target_utilization
-    needed: NDArray[np.float64] = np.maximum(np.ceil(busy - 1e-9), setting.min_replicas)
-    return np.full(len(needed), needed.max()) if setting.fixed else needed
-
-
 def _with_own_model(situation: Situation, model: Model) -> tuple[Situation, int]:
     """The situation where the calls may use the own model, which charges nothing per call, and its code."""
     workload = situation.workload.with_models(model)
@@ -207,19 +188,6 @@ def _with_own_model(situation: Situation, model: Model) -> tuple[Situation, int]
     for processing in workload.names["processing"]:
         rates = with_price(rates, model, processing, **free)
     return replace(situation, workload=workload, rates=rates), workload.models.index(model)
-
-
-def peak_load(setting: SelfHost, situation: Situation) -> pd.DataFrame:
-    """The evidence, one row per hour of the window: hour (UTC), replicas."""
-    chosen = setting.touches(situation) & (situation.workload.draws(SALT) < setting.share)
-    if not chosen.any():
-        raise InputError("no call is served on own GPUs: choose a larger share or other calls")
-    return pd.DataFrame(
-        {
-            "hour": (window_hours(situation) * _HOUR).astype("datetime64[us]"),
-            "replicas": _replica_hours(setting, situation, chosen).astype(int),
-        }
-    )
 
 
 def replicas_for_latency(
@@ -245,8 +213,3 @@ def replicas_for_latency(
         workload.input_tokens[at], workload.output_tokens[at], prefill=prefill, decode=decode / setting.batch
     )
     return replicas_needed(workload.started_at[at] / 1e6, service, max_batch=setting.batch, limit=limit, target=target)
-
-
-def replicas_at_peak(setting: SelfHost, situation: Situation) -> int:
-    """How many replicas the busiest hour needs."""
-    return math.ceil(peak_load(setting, situation)["replicas"].max())

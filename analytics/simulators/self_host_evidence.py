@@ -8,7 +8,9 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
+from analytics.simulators.drawn_effects import own_model_work
 from analytics.simulators.gpu_rightsizing import price_of
+from analytics.simulators.lever_page import STEPS
 from analytics.simulators.self_host import (
     HOURS_OF_A_MONTH,
     SelfHost,
@@ -17,8 +19,8 @@ from analytics.simulators.self_host import (
     tokens_per_second,
 )
 from analytics.simulators.situation import Situation
+from analytics.simulators.to_the_cent import cents
 from analytics.simulators.vram import find_architecture, fitting_gpus, memory_needed
-from analytics.simulators.waterfall import cents
 from warehouse.errors import InputError
 from warehouse.gpu_catalogue import ARTICLE_SOURCE
 
@@ -87,6 +89,20 @@ def worth(setting: SelfHost, situation: Situation) -> Worth:
     price = spent / (inputs + outputs) * 1e6
     point = break_even(cost, price)
     return Worth(price, (inputs + outputs) * scale, cost, point.tokens_per_month, point.tokens_per_second, makes)
+
+
+def replicas_words(setting: SelfHost, situation: Situation) -> str:
+    """How many replicas the lever pays for, in a sentence: in the busiest hour, in the quietest, and on average; its `share` is a step of the slider.
+
+    Raises InputError when the model does not fit.
+    """
+    if setting.share == 0:
+        return "None: no call is moved."
+    running = setting.replicas(own_model_work(setting, situation, STEPS))
+    most, least, mean = int(running.max()), int(running.min()), float(running.mean())
+    if most == least:
+        return f"{most:,} {'replica' if most == 1 else 'replicas'} in every hour of the period, the busiest one too."
+    return f"{most:,} replicas in the busiest hour of the period, {least:,} in the quietest, {mean:,.1f} on average."
 
 
 def replicas_by_latency(setting: SelfHost, situation: Situation, *, target: float = 0.05) -> pd.DataFrame:

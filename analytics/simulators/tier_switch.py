@@ -91,19 +91,6 @@ class TierResult:
         return None if margin is None else float(margin)
 
 
-def switched_off(margins: pd.DataFrame, feature: str, user_tier: str | None, keeps: float = 0.0) -> TierResult:
-    """A feature off for a tier (None: for all): its calls' cost stops; lines split over tiers (`shared_by_calls`) stay, and `keeps` of its revenue.
-
-    `margins`: the result of `analytics.margins.margins`. Raises InputError for a pair without cost.
-    """
-    checked(keeps, "the share of the revenue that stays", 0, 1)
-    rows = _rows(margins, feature, user_tier)
-    today = _today(rows)
-    shared = sum((Decimal(each or 0) for each in rows["shared_by_calls"]), Decimal(0))
-    revenue = None if today.revenue is None else today.revenue * Decimal(repr(float(keeps)))
-    return TierResult(today.cost, today.revenue, shared, revenue, today.currency)
-
-
 def repriced_tier(
     margins: pd.DataFrame, feature: str, user_tier: str | None, *, price_change: float = 0.0, leaving: float = 0.0
 ) -> TierResult:

@@ -1,28 +1,24 @@
 """What a scenario does, lever by lever: cost after each, what each saves, alone and where it stands, and how sure that is.
 
-All money is simulated, USD per month, rounded to cents. Costs are rounded; savings are differences of rounded costs, so that today's cost
-minus what the levers add up to is the cost at the end, to the cent.
+All money is simulated, USD per month, rounded to cents. Total costs are rounded once, and their parts, by category and by feature, so that they
+add up to them (`to_the_cent`); savings are differences of rounded costs, so that today's cost minus what the levers add up to is the cost at the
+end, to the cent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 
 from analytics.simulators.bootstrap import Range
 from analytics.simulators.lever import Lever
+from analytics.simulators.to_the_cent import cents
 
-CENT = Decimal("0.01")
 LABEL = "simulated"
-
-
-def cents(amount: float) -> Decimal:
-    """USD rounded to cents, halves to even."""
-    return Decimal(repr(float(amount))).quantize(CENT, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics.simulators.call_draws import draws_of
 from analytics.simulators.heavy_columns import HeavyColumns
 from analytics.simulators.window import Window
 from warehouse.errors import InputError
@@ -194,18 +195,9 @@ class Workload:
     def draws(self, salt: int = 0) -> Floats:
         """One number in [0, 1) per call, the same for the same call in every state and under every filter: "40 % of these calls" is `draws() < 0.4`.
 
-        A share that grows keeps the calls it had, so that a slider is monotone. Made by splitmix64 (Steele, Lea, Flood 2014) from the call's
-        time and, among calls of the same microsecond, its place. Another `salt` gives an independent draw.
+        A share that grows keeps the calls it had, so that a slider is monotone. Another `salt` gives an independent draw. See `call_draws`.
         """
-        new_time = np.flatnonzero(np.diff(self.started_at, prepend=-1) != 0)
-        place = np.arange(len(self)) - np.repeat(new_time, np.diff(new_time, append=len(self)))
-        with np.errstate(over="ignore"):
-            mixed = self.started_at.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(salt + 1)
-            mixed ^= place.astype(np.uint64) << np.uint64(52)
-            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            mixed ^= mixed >> np.uint64(31)
-        return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return draws_of(self.started_at, salt)
 
     # What it costs, in USD of the window
 

@@ -10,7 +10,7 @@ import streamlit as st
 from analytics.simulators.lever import Lever
 from analytics.simulators.lever_page import Setting
 from analytics.simulators.self_host import SelfHost
-from analytics.simulators.self_host_evidence import gpus_that_fit, replicas_by_latency, worth
+from analytics.simulators.self_host_evidence import gpus_that_fit, replicas_by_latency, replicas_words, worth
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import SETTINGS, kept, kept_for_good
 from pages import _draw as draw
@@ -19,11 +19,12 @@ from pages._lever_setting import at_the_sliders
 
 
 def pays_from(situation: Situation, lever: Lever, _setting: Setting) -> None:
-    """The break-even in a sentence."""
+    """The break-even, and how many replicas run at this setting, in sentences."""
     chosen = replace(cast("SelfHost", lever), share=0.0)
     with draw.guard():
         found = kept_for_good(situation, "own model worth", chosen, lambda: worth(chosen, situation), SETTINGS)
         st.markdown(f"**When it pays.** {draw.plain(found.words)}")
+        st.markdown(f"**How many run.** {draw.plain(replicas_words(cast('SelfHost', lever), situation))}")
 
 
 @st.fragment

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import streamlit as st
 
 from analytics import formatting
@@ -176,7 +178,7 @@ def _show(situation: Situation, plan: Scenario, outcome: Waterfall) -> None:
         export=outcome.frame(),
         export_name=f"plan-{period}",
     )
-    _shapley(situation, plan)
+    _shapley(situation, plan, outcome.saving)
     draw.section("By cost category", "USD per month; with the plan: simulated")
     amounts = {
         "cost": draw.Column("Today", "money"),
@@ -211,7 +213,7 @@ def _show(situation: Situation, plan: Scenario, outcome: Waterfall) -> None:
     )
 
 
-def _shapley(situation: Situation, plan: Scenario) -> None:
+def _shapley(situation: Situation, plan: Scenario, saving: Decimal) -> None:
     """Each lever's fair part, on request: all combinations are replayed."""
     if not 2 <= len(plan.enabled) <= EXACT_UP_TO:
         return
@@ -223,7 +225,7 @@ def _shapley(situation: Situation, plan: Scenario) -> None:
     with st.spinner("Replaying every combination …"):
         shares = kept(situation, "planner shapley", plan.enabled, lambda: plan.shapley(situation))
     draw.table(
-        fair_shares(shares),
+        fair_shares(shares, saving),
         {"title": draw.Column("Lever"), "share": draw.Column("Fair share a month", "money")},
         key="plan_shares",
         export_name="plan-fair-shares",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,7 @@ def test_gpus_of_two_kinds_move_one_by_one(demo_store: Path, monkeypatch: pytest
 def test_own_models_say_when_they_pay(demo_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = words(open_product(monkeypatch, demo_store, "optimize/own_models.py", **MARCH))
     assert "When it pays.** These calls cost 5.59 USD per 1M tokens" in text
+    assert re.search(r"How many run\.\*\* \d+ replicas? in (every hour|the busiest hour) of the period", text)
     assert "Replicas for a target of latency" in text
 
 

@@ -18,7 +18,7 @@ from analytics.simulators.effect import cost
 from analytics.simulators.lever import Selection
 from analytics.simulators.scenario import Scenario, read_scenario
 from analytics.simulators.situation import Situation
-from analytics.simulators.waterfall import cents
+from analytics.simulators.to_the_cent import cents
 from tests.analytics.simulators.made import BIG, OTHER, SMALL, call, price_rows, rates_of, situation_of, workload_of
 from warehouse.errors import InputError
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.simulators.drawn_effects import self_host_effect
+from analytics.simulators.drawn_effects import own_model_work, self_host_effect
 from analytics.simulators.effect import cost
 from analytics.simulators.gpu_rightsizing import (
     GpuRightsizing,
@@ -28,13 +28,11 @@ from analytics.simulators.infrastructure import CostLine
 from analytics.simulators.lever import Selection
 from analytics.simulators.self_host import (
     SelfHost,
-    blended_price,
     break_even,
-    peak_load,
-    replicas_at_peak,
     replicas_for_latency,
     tokens_per_second,
 )
+from analytics.simulators.self_host_evidence import replicas_words
 from analytics.simulators.situation import Situation
 from tests.analytics.simulators.made import FIRST, SMALL, call, situation_of
 from warehouse.errors import InputError
@@ -201,7 +199,7 @@ def test_a_log_that_does_not_say_enough_is_told() -> None:
 
 
 def test_break_even_of_an_l4() -> None:
-    price = blended_price(0.15, 0.60, 0.25)
+    price = 0.75 * 0.15 + 0.25 * 0.60
     found = break_even(0.8048 * 730, price, tokens_per_second=389)
     assert found.tokens_per_month == pytest.approx(2238e6, rel=1e-3)
     assert found.tokens_per_second == pytest.approx(852, abs=0.5)
@@ -227,11 +225,19 @@ def test_own_gpus_are_paid_instead_of_calls() -> None:
 def test_busy_hours_need_more_replicas() -> None:
     calls = [call(output_tokens=40_000_000 if day else 300, day=day, feature="ask") for day in (0, 1)]
     situation = situation_of(calls, DAYS)
-    frame = peak_load(replace(OWN, min_replicas=0), situation)
-    assert int((frame["replicas"] > 0).sum()) == 2
+    work = own_model_work(OWN, situation, (0.0, 1.0))
+    assert int((replace(OWN, min_replicas=0).replicas(work) > 0).sum()) == 2
     # 40 million tokens at 0.6 x 896 per second take 20.7 hours of a replica; kept 70 % busy: 30 of them in that hour.
-    assert replicas_at_peak(OWN, situation) == 30
-    assert (peak_load(replace(OWN, fixed=True), situation)["replicas"] == 30).all()
+    assert OWN.replicas(work).max() == 30
+    assert (replace(OWN, fixed=True).replicas(work) == 30).all()
+    # 47 hours of one replica, and one of thirty.
+    assert OWN.apply(situation).costs()["GPU inference"] == pytest.approx((47 + 30) * 0.5)
+    assert (
+        replicas_words(OWN, situation)
+        == "30 replicas in the busiest hour of the period, 1 in the quietest, 1.6 on average."
+    )
+    assert replicas_words(replace(OWN, fixed=True), situation).startswith("30 replicas in every hour")
+    assert replicas_words(replace(OWN, share=0.0), situation) == "None: no call is moved."
 
 
 def test_unknown_costs_and_cached_answers_stay() -> None:

@@ -22,11 +22,10 @@ from analytics.simulators.output_limits import (
     OutputLimits,
     answer_lengths,
     repeated_questions,
-    truncation_risk,
 )
 from analytics.simulators.scenario import Scenario, read_scenario
 from analytics.simulators.situation import Situation
-from analytics.simulators.waterfall import cents
+from analytics.simulators.to_the_cent import cents
 from tests.analytics.simulators.made import BIG, OTHER, SMALL, call, price_rows, rates_of, situation_of, workload_of
 from warehouse.errors import InputError
 
@@ -45,7 +44,7 @@ def azure() -> Situation:
 @pytest.mark.parametrize(("cap", "cut", "tokens"), [(256, 0.337, 0.270), (400, 0.198, 0.049), (512, 0.029, 0.013)])
 def test_what_a_cap_cuts_of_the_published_trace(azure: Situation, cap: int, cut: float, tokens: float) -> None:
     setting = OutputLimits(cap=cap, retry_share=0)
-    assert truncation_risk(setting, azure) == pytest.approx(cut, abs=5.1e-4)
+    assert output_effect(setting, azure, (float(cap), math.inf)).risk == pytest.approx(cut, abs=5.1e-4)
     row = answer_lengths(setting, azure).iloc[0]
     assert row["above_cap"] == pytest.approx(cut, abs=5.1e-4)
     assert row["tokens_above_cap"] == pytest.approx(tokens, abs=5.1e-4)
@@ -82,8 +81,8 @@ def test_answers_in_a_schema() -> None:
     after = setting.apply(situation)
     assert after.workload.output_tokens.tolist() == [28, 20]
     assert situation.total() - after.total() == pytest.approx((972 * 10 - 100 * 2.5) / 1e6)
-    assert truncation_risk(setting, situation) == 0
-    assert truncation_risk(replace(setting, cap=25), situation) == 0.5
+    assert output_effect(setting, situation, (30, math.inf)).risk == 0
+    assert output_effect(replace(setting, cap=25), situation, (25, math.inf)).risk == 0.5
     spread = OutputLimits(answer_tokens=100, answer_spread=0.2).apply(
         situation_of([call(0, second=n, output_tokens=1000) for n in range(500)])
     )
@@ -237,4 +236,4 @@ def test_nothing_to_replay_is_no_error() -> None:
     assert setting.apply(nothing) is nothing
     assert cost(nothing, output_effect(OutputLimits(cap=30, length=0.5), nothing, (30.0, math.inf))) == 0
     assert answer_lengths(setting, nothing).empty
-    assert truncation_risk(setting, nothing) is None
+    assert output_effect(OutputLimits(cap=30), nothing, (30.0, math.inf)).risk is None

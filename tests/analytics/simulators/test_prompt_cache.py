@@ -33,7 +33,7 @@ from analytics.simulators.prompt_cache_gaps import prefix_gaps
 from analytics.simulators.prompt_cache_rules import cacheable, read_rules, rules_of
 from analytics.simulators.scenario import Scenario, read_scenario
 from analytics.simulators.situation import Situation
-from analytics.simulators.waterfall import cents
+from analytics.simulators.to_the_cent import cents
 from tests.analytics.simulators.made import OTHER, SMALL, call, price_rows, rates_of, situation_of, workload_of
 from warehouse.errors import InputError
 from warehouse.rates import BEGINNING, OPEN_END, PriceRow

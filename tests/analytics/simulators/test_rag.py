@@ -19,13 +19,11 @@ from analytics.simulators.rag import (
     Rag,
     embedded_before,
     embedding_waste,
-    index_size,
-    prompt_tokens,
 )
 from analytics.simulators.rag_effects import rag_effect
 from analytics.simulators.scenario import Scenario, read_scenario
 from analytics.simulators.situation import Situation
-from analytics.simulators.waterfall import cents
+from analytics.simulators.to_the_cent import cents
 from tests.analytics.simulators.made import BIG, OTHER, call, price_rows, rates_of, situation_of, workload_of
 from warehouse.errors import InputError
 
@@ -33,20 +31,6 @@ EMBED = ("openai", "text-embedding-3-large")
 SMALL_EMBED = ("openai", "text-embedding-3-small")
 EMBED_PRICES = {(*EMBED, "standard"): {"input": "0.13"}, (*SMALL_EMBED, "standard"): {"input": "0.02"}}
 SEARCH = Selection(feature=("search",))
-
-
-def test_published_sums() -> None:
-    assert prompt_tokens(350, 512, 5) == 2910
-    assert prompt_tokens(350, 1000, 10) == 10_350
-    index = index_size(10_000_000, 512, 64, price=0.02, dimensions=1536)
-    assert (index.chunks, index.embedded_tokens) == (22_322, 11_428_864)
-    assert index.cost == pytest.approx(0.2286, abs=5e-5)
-    assert index.bytes == 22_322 * 1536 * 4
-    assert index_size(0, 512, 64).chunks == 0
-    assert index_size(10, 512, 64).chunks == 1
-    for wrong in ((10, 64, 64), (-1, 64, 8)):
-        with pytest.raises(InputError):
-            index_size(*wrong)
 
 
 def test_a_million_queries_with_larger_chunks() -> None:

@@ -27,9 +27,10 @@ from analytics.simulators.scenario import Scenario, read_scenario_file
 from analytics.simulators.semantic_cache import SemanticCache
 from analytics.simulators.situation import Situation
 from analytics.simulators.tier_switch import SwitchOff
+from analytics.simulators.to_the_cent import cents
 from analytics.simulators.vector_database import VectorDatabase, read_prices
 from analytics.simulators.volume import Volume
-from analytics.simulators.waterfall import Waterfall, cents
+from analytics.simulators.waterfall import Waterfall
 from tests.operations.command import percall
 from warehouse.configuration import DATA
 from warehouse.reader import Warehouse

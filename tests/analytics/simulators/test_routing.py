@@ -20,7 +20,7 @@ from analytics.simulators.routing import ModelRouting
 from analytics.simulators.routing_effects import routing_effect
 from analytics.simulators.scenario import Scenario, read_scenario
 from analytics.simulators.situation import Situation
-from analytics.simulators.waterfall import cents
+from analytics.simulators.to_the_cent import cents
 from tests.analytics.simulators.made import BIG, SMALL, call, situation_of
 from warehouse.errors import InputError
 

@@ -18,6 +18,7 @@ from analytics.simulators.lever import Lever, Selection
 from analytics.simulators.run_scenario import total_saving
 from analytics.simulators.scenario import Scenario, read_scenario, read_scenario_file, scenario_of_address
 from analytics.simulators.situation import Situation
+from analytics.simulators.to_the_cent import total_in_cents
 from tests.analytics.simulators.made import (
     BIG,
     C1_LEVERS,
@@ -100,6 +101,9 @@ def test_the_waterfall_telescopes_to_the_cent(made: list[dict[str, Any]], chosen
     assert fall.today - sum((step.added for step in fall.steps), Decimal(0)) == fall.end
     assert fall.saving == fall.alone_sum + fall.interaction
     assert sum(fall.end_costs.values()) == fall.end
+    assert fall.today == total_in_cents(situation_of(made, lines=(GPU, STORAGE)).monthly().values())
+    features = fall.by_feature
+    assert [features[name].sum() for name in ("cost", "cost_after", "saving")] == [fall.today, fall.end, fall.saving]
     for step in fall.steps:
         assert step.added_range.low <= step.added_range.point <= step.added_range.high
         assert abs(Decimal(step.added_range.point) - step.added) < Decimal("0.04")

@@ -28,7 +28,7 @@ from analytics.simulators.semantic_cache import SemanticCache
 from analytics.simulators.semantic_cache_effects import hits_at, semantic_cache_effect
 from analytics.simulators.situation import Situation
 from analytics.simulators.text_normalisation import normalised_texts
-from analytics.simulators.waterfall import cents
+from analytics.simulators.to_the_cent import cents
 from tests.analytics.simulators.made import call, situation_of
 from tests.analytics.simulators.samples import banking_stream
 from warehouse.errors import InputError

@@ -13,7 +13,7 @@ from analytics.simulators.drawn_effects import switch_off_effect
 from analytics.simulators.effect import cost
 from analytics.simulators.lever import Selection
 from analytics.simulators.scenario import Scenario, read_scenario
-from analytics.simulators.tier_switch import SwitchOff, repriced_tier, switched_off
+from analytics.simulators.tier_switch import SwitchOff, repriced_tier
 from tests.analytics.simulators.made import call, situation_of
 from warehouse.errors import InputError
 
@@ -73,16 +73,6 @@ def test_unknown_cost_is_no_saving() -> None:
     assert SwitchOff(FREE, 1.0).apply(situation).total() == situation.total()
 
 
-def test_what_stops_and_what_is_lost() -> None:
-    found = switched_off(_margins(), "write", "free")
-    assert (found.saving, found.lost, found.result) == (2000, 1074, 926)
-    assert switched_off(_margins(), "write", "free", keeps=0.5).result == Decimal("1463")
-    both = switched_off(_margins(), "write", None)
-    assert (both.saving, both.lost) == (2300, 1644)
-    jobs = switched_off(_margins(), "jobs", None)
-    assert (jobs.saving, jobs.lost, jobs.result, jobs.new_margin) == (10, None, None, None)
-
-
 def test_another_price() -> None:
     same = repriced_tier(_margins(), "write", "pro")
     assert (same.saving, same.lost, same.result) == (0, 0, 0)
@@ -90,7 +80,13 @@ def test_another_price() -> None:
     assert (dearer.new_revenue, dearer.new_cost) == (Decimal("615.6"), Decimal("270"))
     assert dearer.result == Decimal("75.6")
     assert dearer.new_margin == pytest.approx(345.6 / 615.6)
-    assert repriced_tier(_margins(), "write", "free", leaving=1).new_cost == 100
+    # Nobody stays: the GPU that both tiers share goes on, and so does what is not known.
+    nobody = repriced_tier(_margins(), "write", "free", leaving=1)
+    assert (nobody.new_cost, nobody.saving, nobody.lost, nobody.result) == (100, 2000, 1074, 926)
+    both = repriced_tier(_margins(), "write", None, leaving=1)
+    assert (both.saving, both.lost) == (2300, 1644)
+    jobs = repriced_tier(_margins(), "jobs", None, leaving=1)
+    assert (jobs.saving, jobs.lost, jobs.result, jobs.new_margin) == (10, None, None, None)
 
 
 def test_it_is_known_to_scenario_files() -> None:
@@ -104,8 +100,8 @@ def test_wrong_settings_are_told() -> None:
     with pytest.raises(InputError, match="share of the calls"):
         SwitchOff(FREE, 1.5)
     with pytest.raises(InputError, match="'nothing' has no known cost for the tier 'free'"):
-        switched_off(_margins(), "nothing", "free")
+        repriced_tier(_margins(), "nothing", "free")
     with pytest.raises(InputError, match="no known cost"):
-        switched_off(_margins(), "blind", "free")
+        repriced_tier(_margins(), "blind", "free")
     with pytest.raises(InputError, match="change of the price"):
         repriced_tier(_margins(), "write", "pro", price_change=-2)
