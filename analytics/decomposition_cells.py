@@ -131,7 +131,8 @@ def user_usage(warehouse: Warehouse, filters: Filters, user: str, days: Sequence
     calls = ibis.union(*parts) if len(parts) > 1 else parts[0]
     calls = calls.filter(calls.user_id == user)
     has_usage = ibis.coalesce(*(calls[name] for name in TOKEN_CLASSES)).notnull()
-    traced = _traced(warehouse, calls, calls.count(), has_usage.sum())
+    # Of a column: a count of the table's rows belongs to the table before it is filtered, and Ibis refuses it there.
+    traced = _traced(warehouse, calls, calls.started_at.count(), has_usage.sum())
     found = Usage(len(days), max(days), "USD")
     _place(found, {cell: one.cost for cell, one in traced.items() if one.cost}, traced)
     return found

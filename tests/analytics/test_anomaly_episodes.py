@@ -87,6 +87,20 @@ def test_an_explanation_sums_to_the_excess_and_says_why(runaway: Warehouse) -> N
         explain(runaway, "feature:nothing", event.first_day)
 
 
+def test_why_one_user_cost_more_is_told_of_that_users_calls_to_the_last_digit() -> None:
+    odd = 60
+    calls = calls_of(70, "ask", 20, {}, user_id="many") + calls_of(70, "ask", 1, {odd: 5}, user_id="one")
+    # An answer of a gateway's cache reaches no model.
+    day = FIRST + timedelta(days=odd)
+    calls += [call(day.isoformat(), "0", feature="ask", user_id="one", cache_hit=True)] * 7
+    warehouse = warehouse_of(calls)
+    why = explain(warehouse, "user:one", day, expected=D(10))
+    assert why.actual == D(50) * (1 + D("0.01") * (odd * 7 % 5 - 2))
+    assert why.excess == why.actual - 10
+    assert sum((reason.amount for reason in why.reasons), D(0)) == why.excess
+    assert why.reasons[0].driver == "calls"
+
+
 def test_two_events_of_one_day_that_no_parent_explains_stay_two() -> None:
     """One feature rises while another falls: the total says nothing, both are told."""
     calls = calls_of(70, "ask", 20, {60: 0.3}, model="gpt-4o") + calls_of(
