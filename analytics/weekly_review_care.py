@@ -103,7 +103,7 @@ def _by_the_rule(both: Sequence[Flag], week: Filters) -> list[str]:
         amount = formatting.money(event.excess, event.currency or "USD", plus=True)
         said.append(f"{series_name(event.series)} {amount} from {event.first_day.day} {event.first_day:%B}")
     rest = f" and {len(alone) - MOST_EXPLAINED} more" if len(alone) > MOST_EXPLAINED else ""
-    return [f"The 20 % rule alone also flags {', '.join(said)}{rest}: within what these weekdays usually vary."]
+    return [f"The 20% rule alone also flags {', '.join(said)}{rest}: within what these weekdays usually vary."]
 
 
 def _anomaly(flag: Flag, week: Filters) -> dict[str, object]:

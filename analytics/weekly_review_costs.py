@@ -51,7 +51,7 @@ def figures(warehouse: Warehouse, week: Week, today: date) -> Section:  # noqa: 
         earlier = before.cost_per_average_dau if before else None
         shown.append(
             _figure(
-                "Cost per average daily active user",
+                "Cost per average DAU",
                 now.cost_per_average_dau,
                 earlier,
                 currency,

@@ -14,8 +14,8 @@ from analytics.simulators.realised import Realised
 from analytics.simulators.scenario import Scenario, lever_values
 from analytics.simulators.waterfall import Waterfall
 
-SIMULATED = "USD per month, simulated; ranges of 95 %"
-RANGE = "Range of 95 %"
+SIMULATED = "USD per month, simulated; ranges of 95%"
+RANGE = "Range of 95%"
 
 
 def scenario_pdf(scenario: Scenario, outcome: Waterfall, about: str, *, demo: bool = False) -> bytes:

@@ -21,8 +21,9 @@ def anomaly_chart(frame: pd.DataFrame, flagged: Collection[date], currency: str,
     days = [day.isoformat() for day in frame["date"]]
     band_days = [day.isoformat() for day in known["date"]]
     tops = [float(value) for value in frame["actual"] if value is not None]
-    # A very wide band says "anything goes": it is cut, so that the days themselves stay readable.
-    top = 1.15 * max(tops, default=1.0)
+    # A very wide band says "anything goes": it is cut, so that the days themselves, and what was expected of them, stay readable.
+    highest = max(tops, default=1.0)
+    top = 1.15 * max(highest, min(2 * highest, max((float(value) for value in known["expected"]), default=0.0)))
     figure: dict[str, Any] = {
         "data": [
             {

@@ -81,7 +81,7 @@ def rules(settings: AlertSettings) -> str:
         f"Anomalies of at least {formatting.money(settings.minimum, currency)}"
         if settings.minimum
         else "Every anomaly",
-        {"both": "by either detector", "rule": "by the 20 % rule", "default": "by the default detector"}[
+        {"both": "by either detector", "rule": "by the 20% rule", "default": "by the default detector"}[
             settings.detector
         ],
     ]

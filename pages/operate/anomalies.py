@@ -26,7 +26,7 @@ from pages.operate._anomaly_actions import actions, last_action
 from pages.operate._anomaly_chart import anomaly_chart
 from pages.operate._expected_events import expected
 
-DETECTORS = {"Default": "default", "20 % rule": "rule", "Both": "both"}
+DETECTORS = {"Default": "default", "20% rule": "rule", "Both": "both"}
 DIRECTIONS = {"Dearer": ("up",), "Cheaper": ("down",), "Both ways": ("up", "down")}
 MOST_CARDS = 5
 """Open anomalies that are told in full, with their cause; the others stand in the table."""
@@ -42,7 +42,7 @@ def controls() -> tuple[str, float, tuple[str, ...]]:
         )
         detector = st.segmented_control(
             "Detector", list(DETECTORS), default="Default", required=True, key="detector", bind="query-params",
-            help="Default: against the weekday and the level of the last weeks, slow growth and new costs. 20 % rule: more than 20 % above the "
+            help="Default: against the weekday and the level of the last weeks, slow growth and new costs. 20% rule: more than 20% above the "
             "average of the seven days before, which cries wolf on every Monday.",
         )  # fmt: skip
         sensitivity = st.slider(

@@ -134,7 +134,7 @@ def _of_pairs(path: Path, step: str) -> tuple[pd.DataFrame, str, dict[str, draw.
             "pairs": draw.Column("Taken for the same", "count"),
             "same": draw.Column("Are the same", "count"),
             "precision": draw.Column("Right", "share"),
-            "low": draw.Column("from", "share", help="95 %, Wilson"),
+            "low": draw.Column("from", "share", help="95%, Wilson"),
             "high": draw.Column("to", "share"),
             "recall": draw.Column("Of all that are the same", "share"),
         },
@@ -161,7 +161,7 @@ def _of_calls(path: Path, step: str) -> tuple[pd.DataFrame, str, dict[str, draw.
             "judged_hits": draw.Column("Judged", "count", help="Hits where both texts have an answer_id"),
             "false_hits": draw.Column("False", "count"),
             "false_hit_rate": draw.Column("False of judged", "share"),
-            "false_low": draw.Column("from", "share", help="95 %, Wilson"),
+            "false_low": draw.Column("from", "share", help="95%, Wilson"),
             "false_high": draw.Column("to", "share"),
         },
     )

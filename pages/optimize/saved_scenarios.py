@@ -71,7 +71,7 @@ def page() -> None:
             headline(compared)
             if compared
             else f"{len(saved)} {'scenario is' if len(saved) == 1 else 'scenarios are'} saved",
-            "All are replayed on the same calls and resources. USD per month, simulated, with ranges of 95 %. The address keeps the choice.",
+            "All are replayed on the same calls and resources. USD per month, simulated, with ranges of 95%. The address keeps the choice.",
             kicker=describe(current()),
         )
     if compared:

@@ -133,7 +133,7 @@ def _printed(situation: Situation) -> bool:
     print_styles()
     source = "Synthetic data of the demo company. " if _data.warehouse().is_demo else ""
     st.markdown(f"# {draw.plain(plan.name)}", anchors=False)
-    st.caption(draw.plain(f"{describe(current())}. {source}USD per month, simulated; ranges of 95 %."))
+    st.caption(draw.plain(f"{describe(current())}. {source}USD per month, simulated; ranges of 95%."))
     draw_blocks(
         scenario_blocks(plan, outcome), lambda _block: waterfall_chart(outcome, steps(outcome), key="plan_paper_chart")
     )

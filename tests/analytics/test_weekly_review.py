@@ -151,7 +151,7 @@ def test_what_the_20_percent_rule_alone_flags_is_named_as_such(tmp_path: Path) -
     section = _section(review(opened, W22, TODAY), "anomalies")
     assert section.mark == "fine"
     assert section.points == (
-        "The 20 % rule alone also flags search +$10.00 from 27 May: within what these weekdays usually vary.",
+        "The 20% rule alone also flags search +$10.00 from 27 May: within what these weekdays usually vary.",
     )
     assert _section(review(opened, W21, TODAY), "anomalies").points == ()
 
