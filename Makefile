@@ -1,9 +1,10 @@
 PYTHON ?= python3
 PORT ?= 8501
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test lint lock bench clean
+.PHONY: setup run test suite lint lock bench clean
 
 setup: $(VENV)/.runtime
 
@@ -22,9 +23,14 @@ run: setup
 	@$(BIN)/percall demo --if-empty
 	@$(BIN)/percall serve --port $(PORT)
 
-test: $(VENV)/.dev lint
+# Style and types are looked at while the tests run: what looks at them takes one core, and tests that wait for a server leave one free.
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory -j 2 lint suite
+
+# One worker more than two cores: some of them always wait, for a browser, a cluster or a process of their own.
+suite: $(VENV)/.dev
 	@$(BIN)/python -m tests.browser.chromium || true
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

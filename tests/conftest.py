@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from tests.browser import chromium
+from tests.in_memory import use_memory
 from tests.stores import demo_store, demo_warehouse, empty_store
 
 __all__ = ["demo_store", "demo_warehouse", "empty_store"]
@@ -15,6 +16,12 @@ __all__ = ["demo_store", "demo_warehouse", "empty_store"]
 # A busy machine is no defect: no example fails for the time it took.
 settings.register_profile("percall", deadline=None)
 settings.load_profile("percall")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Files of a whole run lie in memory where there is plenty."""
+    use_memory(config)
 
 
 @pytest.hookimpl(optionalhook=True)
