@@ -68,7 +68,7 @@ def is_whole(filters: Filters) -> bool:
 
 def _needs(warehouse: Warehouse, asked: tuple[object, ...]) -> Needs:
     tables, made_of = warehouse.once("kept findings: made of", lambda: _made_of(warehouse))
-    return Needs(tables, contents=("prices", "fx_rates"), inputs=(made_of, *map(repr, asked)))
+    return Needs(tables, contents=("prices", "fx_rates"), inputs=(made_of, catalogues(), *map(repr, asked)))
 
 
 def _made_of(warehouse: Warehouse) -> tuple[tuple[str, ...], str]:
@@ -77,6 +77,6 @@ def _made_of(warehouse: Warehouse) -> tuple[tuple[str, ...], str]:
     rules = [
         (rule.name, rule.revision, rule.body) for rule in warehouse.state.documents(ALLOCATION_RULE, warehouse.revision)
     ]
-    beside = (warehouse.configuration, rules, snapshot.snapshot_id, snapshot.created_at, catalogues())
+    beside = (warehouse.configuration, rules, snapshot.snapshot_id, snapshot.created_at)
     digest = hashlib.sha256(repr(beside).encode()).hexdigest()
     return tuple(sorted({file.table for file in snapshot.files})), digest

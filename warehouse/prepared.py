@@ -40,7 +40,6 @@ import numpy as np
 import pyarrow as pa
 
 from warehouse.configuration import DATA
-from warehouse.rollups import rollup_key
 
 if TYPE_CHECKING:
     from warehouse.reader import Warehouse
@@ -102,7 +101,16 @@ def prepared(warehouse: Warehouse, name: str, needs: Needs, make: Callable[[], T
 
 
 def catalogues() -> str:
-    """A digest of the files that owners may edit, for `Needs.inputs`: GPUs, models, rules of prompt caches, names. Small, and read each time."""
+    """A text for the files that owners may edit, for `Needs.inputs`: GPUs, models, rules of prompt caches, names. Small, and read each time.
+
+    A process remembers what it has read of them. Once they are edited it may reckon with the old ones or the new: what it finds out from then on
+    is its own, and is found by no other.
+    """
+    now = _read_catalogues()
+    return now if now == _CATALOGUES else f"{now} edited while process {os.getpid()} ran"
+
+
+def _read_catalogues() -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in DATA.iterdir() if path.suffix in (".csv", ".toml")):
         digest.update(path.name.encode() + path.read_bytes())
@@ -192,8 +200,7 @@ def _content(warehouse: Warehouse, table: str) -> list[str | int]:
 
 
 def _settings(warehouse: Warehouse) -> list[str]:
-    configuration = warehouse.configuration
-    return [rollup_key(configuration), configuration.reporting_time_zone, repr(warehouse.tag_rules)]
+    return [warehouse.rollup_key, warehouse.configuration.reporting_time_zone, repr(warehouse.tag_rules)]
 
 
 @lru_cache(maxsize=1)
@@ -296,5 +303,6 @@ def _remove(place: Path) -> None:
         shutil.rmtree(gone, ignore_errors=True)
 
 
-# Now, while the sources on disk are still those that run: a server lives longer than they may.
+# Now, while the files on disk are still those that run, or are read: a server lives longer than they may.
 _program()
+_CATALOGUES = _read_catalogues()

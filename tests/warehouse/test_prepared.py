@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import date, datetime
@@ -109,6 +112,35 @@ def test_another_program_finds_nothing_of_this_one(tmp_path: Path, monkeypatch: 
     assert not is_found(warehouse, CALLS)
     monkeypatch.setattr(kept, "_program", lambda: "another")
     assert not is_found(warehouse, CALLS)
+
+
+def test_what_a_process_finds_out_after_a_catalogue_was_edited_is_its_own(tmp_path: Path) -> None:
+    """It may still reckon with what it read before, as the GPUs do: whoever starts after the edit must not find that."""
+    catalogue = tmp_path / "gpus.csv"
+    catalogue.write_text("gpu,usd\nL4,0.80\n")
+    begin = f"from pathlib import Path; from warehouse import configuration; configuration.DATA = Path({str(tmp_path)!r}); from warehouse import prepared; "
+    say, edit = "print(prepared.catalogues()); ", f"Path({str(catalogue)!r}).write_text('gpu,usd\\nL4,0.95\\n'); "
+
+    def says(program: str) -> list[str]:
+        answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+        return answer.stdout.split("\n")[:-1]
+
+    before, after = says(begin + say + edit + say)
+    (fresh,) = says(begin + say)
+    assert len({before, after, fresh}) == 3
+    assert says(begin + say) == [fresh]
+
+
+def test_rules_of_categories_that_were_edited_are_not_those_of_what_is_open(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    shutil.copy(Configuration().category_rules, rules)
+    load(tmp_path / "store", month(5))
+    configuration = Configuration(category_rules=rules)
+    opened = open_current(tmp_path / "store", configuration)
+    rules.write_text('[[rule]]\nname = "all"\ncategory = "Other"\nServiceName = "."\n')
+    # Asked for the first time after the edit, and answered by the old rules all the same.
+    assert not is_found(opened, CALLS)
+    assert not is_found(open_current(tmp_path / "store", configuration), CALLS)
 
 
 def test_a_store_put_back_and_loaded_again_has_other_files_of_the_same_names(tmp_path: Path) -> None:
