@@ -14,7 +14,7 @@ import pytest
 
 from analytics.filters import Filters
 from analytics.views import VIEWS
-from tests.engines.clickhouse_server import PASSWORD, USER, serving
+from tests.engines.clickhouse_server import PASSWORD, USER, BreaksOff, serving
 from tests.engines.small import differences
 from tests.engines.test_publishing import two_months
 from warehouse.configuration import Configuration
@@ -94,6 +94,36 @@ def test_a_question_that_the_server_cannot_answer(
     missing = ibis.table({"a": "int64"}, name="no_such_table")
     with pytest.raises(StoreError, match=f"ClickHouse at {address} refused: .*no_such_table"):
         there.arrow(missing)
+
+
+@pytest.mark.parametrize(
+    ("breaks_off", "sentence"),
+    [
+        ("in words", r"broke off its answer: Code: 395\. .*no more of this"),
+        ("in words with a tag", r"broke off its answer: Code: 395\. .*no more of this"),
+        ("without a word", r"broke off its answer, and does not say why"),
+    ],
+)
+def test_an_error_in_the_middle_of_an_answer(
+    breaks_off: BreaksOff, sentence: str, on_clickhouse: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that is not whole is taken for an answer, and what is whole still is."""
+    assert on_clickhouse
+    monkeypatch.setenv(SECRET, PASSWORD)
+    with serving(breaks_off=breaks_off) as url:
+        publish(two_months(tmp_path / "store"), engine(url))
+        there = open_current(tmp_path, engine(url))
+        assert len(VIEWS["charges"].answer(there, MONTHS)) == 1
+        with pytest.raises(StoreError, match=f"{url} {sentence}"):
+            connected(settings_of(url)).arrow("SELECT throwIf(number = 9, 'no more of this') FROM numbers(10)")
+
+
+def test_an_error_is_known_before_the_answer_where_the_server_waits(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SECRET, PASSWORD)
+    with pytest.raises(StoreError, match=rf"{address} refused: Code: 395\. .*no more of this"):
+        connected(settings_of(address)).arrow("SELECT throwIf(number = 9, 'no more of this') FROM numbers(10)")
 
 
 @pytest.fixture(scope="module")

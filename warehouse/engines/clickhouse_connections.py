@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,11 @@ from warehouse.engines.settings import EngineSettings
 from warehouse.errors import StoreError
 
 _LONGEST_MESSAGE = 600
+_TOLD = re.compile(r"Code: \d+\. DB::Exception: .*", re.DOTALL)
+_TOLD_WITHIN = 64_000
+"""So many of an answer's last bytes may tell why it broke off."""
+_ARROW_ENDS_WITH = b"ARROW1"
+
 CONNECTS_WITHIN, ANSWERS_WITHIN = 10.0, 600.0
 """Seconds: for a server to be reached, and for a question to be answered; ClickHouse's own `max_execution_time` may end it sooner."""
 
@@ -50,7 +56,10 @@ class Http:
 
     def arrow(self, sql: str) -> bytes:
         """The answer as an Arrow file."""
-        return self._post(sql, {"default_format": "Arrow"})
+        answer = self._post(sql, {"default_format": "Arrow"})
+        if not answer.endswith(_ARROW_ENDS_WITH):
+            raise self._broken_off(answer)
+        return answer
 
     def insert(self, table: str, select: str, structure: str, parquet: Path) -> None:
         """Send the file as the body of an INSERT."""
@@ -59,18 +68,30 @@ class Http:
             self._post(iter(lambda: stream.read(1 << 20), b""), {"query": sql})
 
     def _post(self, body: str | Iterator[bytes], parameters: Mapping[str, str]) -> bytes:
-        # Compressed answers are not asked for; an error that strikes while an answer is under way ends the connection.
+        # The server keeps an answer back until it is whole, so that its status says whether it is. What stands between may not let it.
         content = body.encode() if isinstance(body, str) else body
         everything = {**self._parameters, "wait_end_of_query": "1", **parameters}
+        parts: list[bytes] = []
         try:
-            response = self._client.post(self._url, params=everything, content=content)
+            with self._client.stream("POST", self._url, params=everything, content=content) as response:
+                parts.extend(response.iter_bytes())
         except httpx.TimeoutException as error:
             raise StoreError(f"ClickHouse at {self._url} {_said_of_waiting(error)}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if parts:
+                raise self._broken_off(b"".join(parts)) from error
             raise _no_tls(self._url, error) or unreachable(self._url, error) from error
-        if response.status_code != httpx.codes.OK:
-            raise StoreError(f"ClickHouse at {self._url} refused: {response.text.strip()[:_LONGEST_MESSAGE]}")
-        return response.content
+        answer = b"".join(parts)
+        if response.status_code != httpx.codes.OK or "X-ClickHouse-Exception-Code" in response.headers:
+            told = answer.decode(errors="replace").strip() or f"HTTP {response.status_code}"
+            raise StoreError(f"ClickHouse at {self._url} refused: {told[:_LONGEST_MESSAGE]}")
+        return answer
+
+    def _broken_off(self, answer: bytes) -> StoreError:
+        """What to say of an answer that is not whole. Where the server met an error under way, its end tells which."""
+        told = _TOLD.search(answer[-_TOLD_WITHIN:].decode(errors="replace"))
+        reason = f": {told.group().strip()[:_LONGEST_MESSAGE]}" if told else ", and does not say why: ask again"
+        return StoreError(f"ClickHouse at {self._url} broke off its answer{reason}")
 
 
 def _said_of_waiting(error: httpx.TimeoutException) -> str:
