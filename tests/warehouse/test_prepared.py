@@ -118,7 +118,8 @@ def test_what_a_process_finds_out_after_a_catalogue_was_edited_is_its_own(tmp_pa
     """It may still reckon with what it read before, as the GPUs do: whoever starts after the edit must not find that."""
     catalogue = tmp_path / "gpus.csv"
     catalogue.write_text("gpu,usd\nL4,0.80\n")
-    begin = f"from pathlib import Path; from warehouse import configuration; configuration.DATA = Path({str(tmp_path)!r}); from warehouse import prepared; "
+    begin = "from pathlib import Path; from warehouse import configuration; "
+    begin += f"configuration.DATA = Path({str(tmp_path)!r}); from warehouse import prepared; "
     say, edit = "print(prepared.catalogues()); ", f"Path({str(catalogue)!r}).write_text('gpu,usd\\nL4,0.95\\n'); "
 
     def says(program: str) -> list[str]:
