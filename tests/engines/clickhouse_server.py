@@ -1,7 +1,7 @@
 """ClickHouse's HTTP interface, as far as Percall uses it, answered by ClickHouse's real engine in this process.
 
-As strict as a server: what follows the address and is no parameter of the interface is a setting, which the engine has to know; an error has the code
-of the engine in a header and the status that goes with it; answers are sent in chunks, and kept back until they are whole only where that is asked for.
+As strict as a server: what follows the address and is no parameter of the interface is a setting, which the engine has to know; an error has its code
+in a header and the status that goes with it; answers are sent in chunks, and kept back until they are whole only where that is asked for.
 """
 
 from __future__ import annotations
