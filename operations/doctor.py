@@ -1,4 +1,4 @@
-"""What `percall doctor` looks at, each as a list of findings: configuration, store, live sources, their freshness, and prices."""
+"""What `percall doctor` looks at on this machine, each as a list of findings: configuration, store, freshness of the sources, and prices."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from analytics.allocation_rules import read_allocation_rules
 from analytics.budgets import read_budgets
 from analytics.frames import rows_of
 from analytics.freshness import freshness, lag_days, late_sources
-from connectors.live.registry import live_source
 from connectors.live.settings import Misconfigured
-from connectors.live.source import Finding, SourceSettings
-from connectors.live.sync_records import FAILED, FINE, INCOMPLETE, INTERRUPTED, STOPPED, SyncRecords
+from connectors.live.source import Finding
+from connectors.live.sync_records import SyncRecords
 from warehouse.configuration import Configuration
 from warehouse.errors import PercallError
 from warehouse.people import read_people
@@ -117,41 +116,6 @@ def _room(store: Store) -> Iterator[Found]:
     level = "problem" if free < NO_SPACE else "warning" if free < LITTLE_SPACE else "fine"
     remedy = "" if level == "fine" else "free some space, or move the store to another disk (--store PATH)"
     yield _found("store", level, f"disk of {place}", f"{free / 1e9:,.1f} GB free", remedy)
-
-
-def source_findings(settings: SourceSettings, records: SyncRecords) -> Iterator[Found]:
-    """What a source itself answers, and how its last sync ended."""
-    name = settings.name
-    try:
-        for one in live_source(settings.kind).check(settings):
-            masked = settings.secrets.masked
-            yield Found(
-                "source", Finding(one.level, f"{name}: {masked(one.subject)}", masked(one.message), masked(one.remedy))
-            )
-    except PercallError as error:
-        yield _found("source", "problem", name, settings.secrets.masked(str(error)))
-    except Exception as error:
-        # The others must be looked at whatever this one's library raises.
-        text = settings.secrets.masked(" ".join(str(error).split())[:300])
-        yield _found(
-            "source", "problem", name, f"unexpected {type(error).__name__}: {text}", "please report this as a defect"
-        )
-    try:
-        run = records.latest().get(name)
-    except PercallError:
-        return  # told with the store
-    if run is None:
-        yield _found("source", "warning", f"{name}: last sync", "was never synced", f"run percall sync {name}")
-        return
-    when = f"{run.ended_at or run.started_at:%Y-%m-%d %H:%M} UTC"
-    told = f": {run.message}" if run.message else ""
-    level = {FINE: "fine", FAILED: "problem", INCOMPLETE: "warning", INTERRUPTED: "warning", STOPPED: "warning"}.get(
-        run.state, "fine"
-    )
-    remedy = "" if level == "fine" else f"mend what it names, then run percall sync {name}"
-    yield _found(
-        "source", level, f"{name}: last sync", f"{run.state} at {when}, {run.rows_kept:,} rows stored{told}", remedy
-    )
 
 
 def freshness_findings(store: Store, configuration: Configuration) -> Iterator[Found]:

@@ -34,6 +34,9 @@ def doctor(
         bool,
         typer.Option("--permissions", help="Print what must be granted for each source, ready to paste; ask nobody."),
     ] = False,
+    wait: Annotated[
+        float, typer.Option(min=1, help="Seconds that the sources get to answer; all are asked at the same time.")
+    ] = 10,
     format_: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
     """Check the configuration, the store, each live source's credentials and permissions, freshness and prices.
@@ -44,6 +47,7 @@ def doctor(
     from operations import doctor as looking
     from operations.cli import Context
     from operations.doctor_engine import engine_findings
+    from operations.doctor_sources import source_findings
     from operations.sync_command import choose
     from warehouse.errors import InputError
     from warehouse.store import Store
@@ -61,7 +65,7 @@ def doctor(
         *looking.configuration_findings(settings.configuration, broken, len(chosen)),
         *looking.store_findings(store),
         *engine_findings(store, settings.configuration),
-        *(one for source in chosen for one in looking.source_findings(source, SyncRecords(store.path))),
+        *source_findings(chosen, SyncRecords(store.path), wait),
     ]
     if not sources:
         found += looking.freshness_findings(store, settings.configuration)

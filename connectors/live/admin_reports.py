@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from connectors.live import trailing
 from connectors.live.pieces import DAY, midnight, months, piece_path
 from connectors.live.requests import Service
-from connectors.live.source import Batch, Finding, Planned, Position, Progress, SourceSettings, Window
+from connectors.live.source import Batch, Finding, Planned, Position, Progress, SourceSettings, Window, problem
 from warehouse.errors import InputError, SourceError
 
 _MOST_PAGES = 10_000
@@ -90,9 +90,10 @@ class Provider:
                     _require_buckets(settings, report, service.json(report.path, parameters))
                 yield Finding("fine", report.path, "can be read")
             except (SourceError, InputError) as error:
-                yield Finding(
-                    "problem" if report.needed else "warning", report.path, str(error), f"Needed is {self.grant}."
-                )
+                found = problem(report.path, error, f"Needed is {self.grant}.")
+                yield found if report.needed else replace(found, level="warning")
+                if isinstance(error, SourceError) and error.retry:
+                    return  # nobody answers: the rest would be told the same
 
     def _period(self, start: datetime, end: datetime) -> dict[str, object]:
         return dict(zip(self.period, map(self.written, (start, end)), strict=True))

@@ -18,7 +18,7 @@ from typing import Any
 
 from connectors.gpu_names import catalogue_gpu
 from connectors.live import trailing, utilization_days
-from connectors.live.aws_session import ACCESS, client, translated
+from connectors.live.aws_session import ACCESS, client, finding, translated
 from connectors.live.requests import attempts
 from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
 from warehouse.errors import InputError, PercallError
@@ -88,7 +88,7 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
     try:
         found = _Asking(settings, lambda _message, _share: None).metrics()
     except PercallError as error:
-        yield Finding("problem", subject, str(error), f"grant {_NEEDED}")
+        yield finding(subject, error, _NEEDED)
         return
     busy = {(one.machine, one.gpu) for one in found if one.figure == "utilization_metric"}
     if not busy:
@@ -250,7 +250,9 @@ class _Asking:
             with translated(self.settings, doing, _NEEDED):
                 return getattr(self._client, operation)(**request)
 
-        return attempts(guarded, f"{self.settings.name}: {doing}", self.progress, pause=self.pause)
+        return attempts(
+            guarded, f"{self.settings.name}: {doing}", self.progress, self.settings.patience, pause=self.pause
+        )
 
 
 class _Frozen(dict[str, Any]):

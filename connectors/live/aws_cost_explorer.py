@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from connectors.live.aws_session import ACCESS, client, translated
+from connectors.live.aws_session import ACCESS, client, finding, translated
 from connectors.live.pieces import months, piece_path
 from connectors.live.requests import attempts
 from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
@@ -79,7 +79,7 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
             Granularity="DAILY", Metrics=METRICS[:1],
         )  # fmt: skip
     except PercallError as error:
-        yield Finding("problem", subject, str(error), f"grant {_NEEDED}")
+        yield finding(subject, error, _NEEDED)
         return
     periods = answer.get("ResultsByTime") or []
     what = f"answers for the account {payer}"
@@ -241,4 +241,6 @@ class _Asking:
             with translated(self.settings, doing, needed):
                 return ask()
 
-        return attempts(guarded, f"{self.settings.name}: {doing}", self.progress, pause=self.pause)
+        return attempts(
+            guarded, f"{self.settings.name}: {doing}", self.progress, self.settings.patience, pause=self.pause
+        )

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from connectors.live.requests import Passing, attempts
-from connectors.live.source import Finding, Option, SourceSettings
+from connectors.live.source import Finding, Option, SourceSettings, problem
 from warehouse.errors import InputError, SourceError
 
 ACCESS = (
@@ -73,7 +73,7 @@ def client(settings: SourceSettings, service: str, *, region: str | None = None)
         with translated(settings, "finding the credentials"):
             return _client(settings, service, key, secret, region, config)
 
-    return attempts(make, f"{settings.name}: finding the credentials", lambda _message, _share: None)
+    return attempts(make, f"{settings.name}: finding the credentials", lambda _message, _share: None, settings.patience)
 
 
 def _client(
@@ -158,7 +158,7 @@ def translated(settings: SourceSettings, doing: str, needed: str = "") -> Iterat
 
 def finding(doing: str, error: Exception, needed: str) -> Finding:
     """What `percall doctor` says about something that AWS refused."""
-    return Finding("problem", doing, str(error), f"grant {needed}" if needed else "")
+    return problem(doing, error, f"grant {needed}" if needed else "")
 
 
 def _line(error: Exception) -> str:

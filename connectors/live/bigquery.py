@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.live import google_access
 from connectors.live.bigquery_tables import Form, as_object, form_of
 from connectors.live.pieces import piece_path
-from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
+from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window, problem
 from warehouse.errors import InputError, SourceError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
             "fine", subject, f"a query may be run; the last week reads at most {_size(size)}, about ${_price(size)}"
         )
     except (SourceError, InputError) as error:
-        yield Finding("problem", subject, str(error), permissions(settings) if "not allowed" in str(error) else "")
+        yield problem(subject, error, permissions(settings) if "not allowed" in str(error) else "")
 
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:

@@ -19,7 +19,7 @@ from connectors.detection import KINDS
 from connectors.live.aws_session import ACCESS
 from connectors.live.objects import Bucket, reading_policy
 from connectors.live.pieces import piece_path
-from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
+from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window, problem
 from connectors.paths import expand
 from warehouse.errors import InputError, SourceError
 
@@ -67,7 +67,7 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
             level, place, f"{len(found)} data files, {size / 1e6:,.1f} MB", "" if found else "Is the path (or prefix) right?"  # type: ignore[arg-type]
         )  # fmt: skip
     except (SourceError, InputError) as error:
-        yield Finding("problem", place, str(error), permissions(settings))
+        yield problem(place, error, permissions(settings))
 
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:

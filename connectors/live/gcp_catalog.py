@@ -16,7 +16,7 @@ from typing import Any
 from connectors.live import google_access
 from connectors.live.gcp_sku_prices import Sku, SkuPrice, prices_of, sentences
 from connectors.live.pieces import piece_path
-from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
+from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window, problem
 from warehouse.errors import InputError, SourceError
 
 KIND = "gcp-catalog"
@@ -67,7 +67,9 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
             else:
                 yield Finding("fine", service, "prices can be read")
         except (SourceError, InputError) as error:
-            yield Finding("problem", service, str(error), permissions(settings))
+            yield problem(service, error, permissions(settings))
+            if isinstance(error, SourceError) and error.retry:
+                return  # nobody answers: the rest would be told the same
 
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:  # noqa: ARG001 - as every source

@@ -19,7 +19,7 @@ from typing import Any
 from connectors.live.langfuse_legacy import LegacyApi
 from connectors.live.langfuse_pages import GRANT, CurrentApi, NoSuchEndpoint
 from connectors.live.langfuse_rows import context_row, observation_row, score_row
-from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
+from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window, problem
 from connectors.live.trailing import HISTORY, REREAD, begin, share, utc, why
 from warehouse.errors import InputError, SourceError
 
@@ -68,13 +68,13 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
         now = utc(datetime.now(UTC))
         api = _open(settings, lambda _message, _share: None, now)
     except (SourceError, InputError) as error:
-        yield Finding("problem", host, str(error), f"check the keys; needed is {GRANT}")
+        yield problem(host, error, f"check the keys; needed is {GRANT}")
         return
     try:
         rows = next(api.observations(now - 2 * LONGEST, now + LONGEST), [])
         next(api.scores(now - 2 * LONGEST, now + LONGEST), [])
     except (SourceError, NoSuchEndpoint) as error:
-        yield Finding("problem", host, str(error), f"needed is {GRANT}")
+        yield problem(host, error, f"needed is {GRANT}")
         return
     finally:
         api.close()

@@ -123,7 +123,11 @@ class CurrentApi:
         self, call: Callable[[], object], part: str, before: str | None
     ) -> tuple[list[dict[str, Any]], str | None]:
         rows, cursor = attempts(
-            lambda: self._ask(call), f"{self._settings.name}: {part}", self._progress, pause=self._pause
+            lambda: self._ask(call),
+            f"{self._settings.name}: {part}",
+            self._progress,
+            self._settings.patience,
+            pause=self._pause,
         )
         if cursor is not None and cursor == before:
             raise SourceError(

@@ -14,7 +14,7 @@ from typing import Any
 
 from connectors.live.litellm_rows import kept, lines
 from connectors.live.requests import Service
-from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
+from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window, problem
 from connectors.live.trailing import HISTORY, REREAD, begin, share, utc, why
 from warehouse.errors import InputError, SourceError
 
@@ -58,7 +58,7 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
             now = utc(datetime.now(UTC))
             total, _ = _page(settings, service, now - 2 * LONGEST, now + LONGEST, 1, 1)
     except (SourceError, InputError) as error:
-        yield Finding("problem", host, str(error), f"needed is {GRANT}, and a proxy with a database")
+        yield problem(host, error, f"needed is {GRANT}, and a proxy with a database")
         return
     if not total:
         yield Finding("warning", host, "there are no spend logs of the last two days", "is disable_spend_logs set?")

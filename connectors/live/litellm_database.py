@@ -18,7 +18,18 @@ from urllib.parse import urlsplit
 
 from connectors.live.litellm_rows import NESTED_METADATA, TEAM_KEYS, kept, lines
 from connectors.live.requests import Passing, attempts
-from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
+from connectors.live.source import (
+    Batch,
+    Finding,
+    Option,
+    Patience,
+    Planned,
+    Position,
+    Progress,
+    SourceSettings,
+    Window,
+    problem,
+)
 from connectors.live.trailing import HISTORY, REREAD, begin, share, utc, why
 from warehouse.configuration import Configuration
 from warehouse.errors import InputError, SourceError
@@ -76,7 +87,7 @@ def permissions(settings: SourceSettings) -> str:
 def check(settings: SourceSettings) -> Iterable[Finding]:
     """Whether the table can be read and has what is needed, whether the role may do more, and whether its sums are the proxy's own."""
     try:
-        database = _Database(settings, lambda _message, _share: None, most=1)
+        database = _Database(settings, lambda _message, _share: None)
         try:
             database.columns()
             yield Finding("fine", TABLE, "it can be read")
@@ -85,13 +96,13 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
         finally:
             database.close()
     except (SourceError, InputError) as error:
-        yield Finding("problem", TABLE, str(error), f"grant:\n{permissions(settings)}")
+        yield problem(TABLE, error, f"grant:\n{permissions(settings)}")
 
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:
     """The time that would be read, and the rows that the planner of the database expects in it."""
     first, last = begin(position, window, settings.options), utc(window.now)
-    database = _Database(settings, lambda _message, _share: None, most=1)
+    database = _Database(settings, lambda _message, _share: None, Patience(1))
     try:
         rows = database.expected(first, last)
     finally:
@@ -141,8 +152,8 @@ def pull(
 class _Database:
     """A connection that is opened anew when it breaks; every question is a read-only transaction of its own."""
 
-    def __init__(self, settings: SourceSettings, progress: Progress, most: int = 6) -> None:
-        self._settings, self._progress, self._most = settings, progress, most
+    def __init__(self, settings: SourceSettings, progress: Progress, patience: Patience | None = None) -> None:
+        self._settings, self._progress, self._patience = settings, progress, patience or settings.patience
         self._url = settings.secret("url_env") or ""
         self._schema = str(settings.options["schema"])
         self._connection: psycopg.Connection[Any] | None = None
@@ -276,7 +287,7 @@ class _Database:
 
     def _ask(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = attempts(
-            lambda: self._once(query, values), f"{self._settings.name}: database", self._progress, most=self._most
+            lambda: self._once(query, values), f"{self._settings.name}: database", self._progress, self._patience
         )
         return found
 

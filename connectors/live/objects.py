@@ -152,7 +152,9 @@ class Bucket:
             with translated(self._settings, doing, needed):
                 return ask()
 
-        answer: _Answer = attempts(guarded, f"{self._settings.name}: {doing}", self._progress, pause=self._pause)
+        answer: _Answer = attempts(
+            guarded, f"{self._settings.name}: {doing}", self._progress, self._settings.patience, pause=self._pause
+        )
         return answer
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from connectors.gpu_names import catalogue_gpu
 from connectors.live import trailing, utilization_days
 from connectors.live.requests import Service
-from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
+from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window, problem
 from connectors.live.utilization_days import HOUR
 from warehouse.errors import InputError, SourceError
 
@@ -112,7 +112,7 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
                 else:
                     yield Finding("warning", url, f"no series for {figure}: {query}", remedy)
     except (SourceError, InputError) as error:
-        yield Finding("problem", url, str(error), permissions(settings))
+        yield problem(url, error, permissions(settings))
 
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:

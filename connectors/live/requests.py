@@ -22,14 +22,8 @@ from typing import Any
 
 import httpx
 
-from connectors.live.source import Progress, SourceSettings
+from connectors.live.source import Patience, Progress, SourceSettings
 from warehouse.errors import InputError, SourceError
-
-ATTEMPTS = 6
-"""How often one request is sent at most: with pauses of 1, 2, 4, 8 and 16 s a disturbance of half a minute is sat out."""
-
-LONGEST_WAIT = 120.0
-"""Seconds. A service that asks to wait longer is left alone until the next sync."""
 
 TIMEOUT = 60.0
 LARGEST = 512 * 1024 * 1024
@@ -50,29 +44,29 @@ def attempts(
     ask: Callable[[], Any],
     what: str,
     progress: Progress,
+    patience: Patience,
     *,
-    most: int = ATTEMPTS,
-    longest_wait: float = LONGEST_WAIT,
     pause: Callable[[float], None] = time.sleep,
 ) -> Any:
     """The answer of `ask`, which is called again, after a pause, for as long as it raises `Passing`; `what` names it in messages.
 
-    Raises SourceError with `retry` when it was asked `most` times, or is to wait longer than `longest_wait` seconds.
+    Raises SourceError with `retry` when `patience` is at its end.
     """
-    for attempt in range(1, most + 1):
+    for attempt in range(1, patience.attempts + 1):
         try:
             return ask()
         except Passing as error:
             wait = float(2 ** (attempt - 1)) if error.wait is None else max(0.0, error.wait)
-            if wait > longest_wait:
+            if wait > patience.longest_wait:
                 raise SourceError(
                     f"{what}: {error}; it asks to wait {wait:,.0f} s, the next sync goes on", retry=True
                 ) from error
-            if attempt == most:
-                raise SourceError(f"{what}: {error}, {most} times; the next sync tries again", retry=True) from error
+            if attempt == patience.attempts:
+                times = f", {attempt} times" if attempt > 1 else ""
+                raise SourceError(f"{what}: {error}{times}; the next sync tries again", retry=True) from error
             progress(f"{what}: {error}; waiting {wait:,.0f} s", None)
             pause(wait)
-    raise AssertionError(most)
+    raise AssertionError(patience)
 
 
 class Service:
@@ -92,8 +86,6 @@ class Service:
         grant: str = "",
         progress: Progress | None = None,
         timeout: float = TIMEOUT,
-        most: int = ATTEMPTS,
-        longest_wait: float = LONGEST_WAIT,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         if not base.startswith(("http://", "https://")):
@@ -102,7 +94,7 @@ class Service:
         self._base = base.rstrip("/")
         self._grant = grant
         self._progress = progress or (lambda _message, _share: None)
-        self._most, self._longest_wait, self._pause = most, longest_wait, pause
+        self._pause = pause
         self._client = httpx.Client(
             headers={"accept": "application/json", "user-agent": "percall"} | dict(headers or {}),
             auth=auth,
@@ -178,14 +170,7 @@ class Service:
             except httpx.InvalidURL as error:
                 raise SourceError(f"{self._named(path)} is no address: {error}") from error
 
-        return attempts(
-            guarded,
-            self._named(path),
-            self._progress,
-            most=self._most,
-            longest_wait=self._longest_wait,
-            pause=self._pause,
-        )
+        return attempts(guarded, self._named(path), self._progress, self._settings.patience, pause=self._pause)
 
     @contextmanager
     def _answer(self, method: str, path: str, parameters: Any, body: object) -> Iterator[httpx.Response]:

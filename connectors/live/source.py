@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from connectors.live.secrets import Secrets
+from warehouse.errors import SourceError
 
 Position = Mapping[str, Any]
 """Up to where a source was read; JSON values only, empty before the first sync."""
@@ -53,13 +54,29 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How long a disturbance of a service is sat out.
+
+    One question is sent at most `attempts` times: with pauses of 1, 2, 4, 8 and 16 s the six of a sync outlast half a minute. A service that
+    asks to wait longer than `longest_wait` seconds is left alone until the next sync.
+    """
+
+    attempts: int = 6
+    longest_wait: float = 120.0
+
+
+@dataclass(frozen=True)
 class SourceSettings:
-    """One section [[source]], checked: `options` holds a value for every option of its kind, defaults included."""
+    """One section [[source]], checked: `options` holds a value for every option of its kind, defaults included.
+
+    `patience`: that of a sync, unless somebody waits for the answer (`percall doctor`).
+    """
 
     name: str
     kind: str
     options: Mapping[str, Any]
     secrets: Secrets
+    patience: Patience = Patience()
 
     def secret(self, option: str) -> str | None:
         """The value of the secret that an option names; None when the option is not set.
@@ -98,6 +115,13 @@ class Finding:
     subject: str
     message: str
     remedy: str = ""
+
+
+def problem(subject: str, error: Exception, remedy: str) -> Finding:
+    """That a source refused, as `error` says it. `remedy` is told unless the source is out of reach or disturbed: then no right is missing."""
+    if isinstance(error, SourceError) and error.retry:
+        remedy = "see whether it runs and whether this machine reaches it, or wait and try again"
+    return Finding("problem", subject, str(error), remedy)
 
 
 @dataclass(frozen=True)

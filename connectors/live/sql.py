@@ -20,7 +20,18 @@ from connectors.columns import normalised
 from connectors.live import trailing
 from connectors.live.pieces import months, piece_path
 from connectors.live.requests import Passing, attempts
-from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
+from connectors.live.source import (
+    Batch,
+    Finding,
+    Option,
+    Patience,
+    Planned,
+    Position,
+    Progress,
+    SourceSettings,
+    Window,
+    problem,
+)
 from connectors.live.sql_query import BOUNDS, bound
 from connectors.plain import ACTIVITY, REVENUE, PlainKind
 from warehouse.errors import InputError, SourceError
@@ -81,7 +92,7 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
                 "warning", "query", f"{', '.join(unused)}: not a column of {settings.options['table']}, left out"
             )
     except (SourceError, InputError) as error:
-        yield Finding("problem", "query", str(error), permissions(settings) if "GRANT" in str(error) else "")
+        yield problem("query", error, permissions(settings) if "GRANT" in str(error) else "")
 
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:
@@ -138,7 +149,7 @@ def _reading(settings: SourceSettings, progress: Progress) -> Iterator[psycopg.C
                 f"{settings.name}: {settings.options['url_env']} holds no connection string; write postgresql://user:password@host/database"
             ) from error
 
-    connection: psycopg.Connection[Any] = attempts(connect, f"{settings.name}: the database", progress, most=2)
+    connection: psycopg.Connection[Any] = attempts(connect, f"{settings.name}: the database", progress, Patience(2))
     try:
         connection.read_only = True
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

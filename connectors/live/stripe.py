@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from connectors.live import trailing
 from connectors.live.pieces import months, piece_path
 from connectors.live.requests import Service
-from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window
+from connectors.live.source import Batch, Finding, Option, Planned, Position, Progress, SourceSettings, Window, problem
 from connectors.live.stripe_lines import Revenue, Rules
 from warehouse.errors import InputError, SourceError
 
@@ -68,7 +68,9 @@ def check(settings: SourceSettings) -> Iterable[Finding]:
                 )
             yield Finding("fine", what, "can be read" if rows else "can be read; there are none yet")
         except (SourceError, InputError) as error:
-            yield Finding("problem", what, str(error), permissions(settings))
+            yield problem(what, error, permissions(settings))
+            if isinstance(error, SourceError) and error.retry:
+                return  # nobody answers: the rest would be told the same
 
 
 def plan(settings: SourceSettings, position: Position, window: Window) -> Iterable[Planned]:

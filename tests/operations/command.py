@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -72,13 +72,15 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("PERCALL_", "STREAMLIT_"))}
 
 
-def percall_process(*arguments: object, folder: Path, timeout: float = 120) -> Answer:
-    """Run the installed command as a process of its own, in a folder that is not the repository."""
+def percall_process(
+    *arguments: object, folder: Path, timeout: float = 120, variables: Mapping[str, str] | None = None
+) -> Answer:
+    """Run the installed command as a process of its own, in a folder that is not the repository, with further `variables` in its environment."""
     done = subprocess.run(
         [str(PERCALL), *map(str, arguments)],
         check=False,
         cwd=folder,
-        env=environment(),
+        env=environment() | dict(variables or {}),
         capture_output=True,
         timeout=timeout,
     )

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -214,24 +214,12 @@ def test_the_record_of_a_run_and_the_audit_log(aws: Aws, tmp_path: Path, monkeyp
     assert {"state: fine", "rows: 1", "rejected: 1", "batches: 1"} <= set(entry["detail"].split(", "))
 
 
-def test_doctor_reads_every_section_of_the_configuration(tmp_path: Path) -> None:
-    config = tmp_path / "percall.toml"
-    config.write_text(
-        '[percall]\nprice_overrides = "gone.csv"\n[people]\nadmin = "ann"\n[alerts]\nminimum = "much"\n'
-        '[[budget]]\nname = "a"\namount = "lots"\n[[allocation]]\nname = "x"\nselect = { category = "(" }\ndriver = "calls"\n'
-    )
-    answer = percall("doctor", "--format", "json", store=tmp_path / "store", config=config)
-    problems = {one["subject"] for one in answer.json if one["section"] == "configuration"}
-    assert problems == {"price_overrides", "people", "alerts", "budget", "allocation"}
-    assert answer.code == 1
-
-
 def test_doctor_tells_problems_with_exit_code_1(aws: Aws, tmp_path: Path) -> None:
     deliver(aws, "2026-01", {"cur-1.csv.gz": lines("2026-01", "1.00")})
     store = tmp_path / "store"
     config = configured(tmp_path, bucket_section(aws), bucket_section(aws, "gone", bucket="no-such-bucket"))
     assert sync(store, config).code == 2
-    answer = percall("doctor", "--format", "json", store=store, config=config)
+    answer = percall("doctor", "--wait", 120, "--format", "json", store=store, config=config)
     assert answer.code == 1
     found = {(one["section"], one["subject"]): one for one in answer.json}
     assert found["source", "aws: s3://bills/team/cur/"]["level"] == "fine"
@@ -242,32 +230,9 @@ def test_doctor_tells_problems_with_exit_code_1(aws: Aws, tmp_path: Path) -> Non
     said, _, age = str(found["freshness", "aws-cur"]["message"]).partition(": nothing newer came, ")
     assert said.startswith("charges to 2026-01-")
     assert int(age.removesuffix(" days later")) > 200
-    alone = percall("doctor", "aws", store=store, config=config)
+    alone = percall("doctor", "aws", "--wait", 120, store=store, config=config)
     assert alone.code == 0, alone.out
     assert "0 problems" in alone.out.decode()
-
-
-def test_doctor_of_an_empty_installation_has_no_problem(tmp_path: Path) -> None:
-    answer = percall("doctor", "--format", "json", store=tmp_path / "store", config=configured(tmp_path))
-    assert answer.code == 0
-    assert {one["level"] for one in answer.json} <= {"fine", "warning"}
-
-
-def test_doctor_tells_models_without_a_price(tmp_path: Path) -> None:
-    calls = tmp_path / "calls.csv"
-    day = datetime.now(UTC).date()
-    calls.write_text(
-        "call_id,started_at,provider,model,input_tokens,output_tokens\n"
-        f"a,{day}T00:00:00Z,openai,gpt-4o,10,10\nb,{day}T00:00:00Z,acme,made-up-model,10,10\n"
-    )
-    store = tmp_path / "store"
-    assert percall("load", calls, store=store).code == 0
-    answer = percall("doctor", "--format", "json", store=store, config=configured(tmp_path))
-    (prices,) = [one for one in answer.json if one["section"] == "prices"]
-    assert prices["level"] == "problem"
-    assert "1 of 2 calls" in prices["message"]
-    assert "acme/made-up-model (1 calls)" in prices["message"]
-    assert answer.code == 1
 
 
 NOW = datetime(2026, 3, 5, 12, 30)

@@ -14,7 +14,7 @@ import pytest
 
 from connectors.live.requests import Service, retry_after
 from connectors.live.secrets import Secrets
-from connectors.live.source import SourceSettings
+from connectors.live.source import Patience, SourceSettings
 from warehouse.errors import SourceError
 
 KEY = "sk-very-secret-value"
@@ -59,9 +59,15 @@ def answer(status: int, body: str = "{}", length: int | None = None, **headers: 
     return give
 
 
-def ask(base: str, waits: list[float] | None = None, told: list[str] | None = None, **options: object) -> Service:
+def ask(
+    base: str,
+    waits: list[float] | None = None,
+    told: list[str] | None = None,
+    attempts: int = Patience().attempts,
+    **options: object,
+) -> Service:
     secrets = Secrets({"KEY": KEY}, files=())
-    settings = SourceSettings("my-source", "test", {"key_env": "KEY"}, secrets)
+    settings = SourceSettings("my-source", "test", {"key_env": "KEY"}, secrets, Patience(attempts))
     key = settings.secret("key_env")
     return Service(
         settings,
@@ -106,7 +112,7 @@ def test_a_service_that_asks_for_an_hour_is_left_for_the_next_sync() -> None:
 
 def test_attempts_are_bounded() -> None:
     waits: list[float] = []
-    with serving(answer(503)) as (base, asked), ask(base, waits, most=4) as service:
+    with serving(answer(503)) as (base, asked), ask(base, waits, attempts=4) as service:
         with pytest.raises(SourceError, match=r"\(503\), 4 times") as raised:
             service.json("/usage")
         assert len(asked) == 4
@@ -127,7 +133,11 @@ def test_bodies_that_end_early_are_read_again(tmp_path: Path) -> None:
 
 
 def test_no_file_is_left_when_a_download_fails(tmp_path: Path) -> None:
-    with serving(answer(200, "abc", length=100)) as (base, _), ask(base, most=2) as service, pytest.raises(SourceError):
+    with (
+        serving(answer(200, "abc", length=100)) as (base, _),
+        ask(base, attempts=2) as service,
+        pytest.raises(SourceError),
+    ):
         service.download("/file", tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
 
@@ -164,7 +174,7 @@ def test_a_sign_in_page_is_named_as_one() -> None:
 
 def test_silence_ends() -> None:
     silent = threading.Event()
-    with serving(lambda _handler: silent.wait(5) and None) as (base, _), ask(base, timeout=0.1, most=2) as service:
+    with serving(lambda _handler: silent.wait(5) and None) as (base, _), ask(base, timeout=0.1, attempts=2) as service:
         with pytest.raises(SourceError, match="no answer in time, 2 times"):
             service.json("/usage")
         silent.set()
@@ -173,7 +183,7 @@ def test_silence_ends() -> None:
 def test_nobody_there() -> None:
     with serving(answer(200)) as (base, _):
         pass
-    with ask(base, most=1) as service, pytest.raises(SourceError, match="the connection failed") as raised:
+    with ask(base, attempts=1) as service, pytest.raises(SourceError, match="the connection failed") as raised:
         service.json("/usage")
     assert raised.value.retry
 
