@@ -4,15 +4,40 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from analytics.simulators.scenario import read_scenario
+from connectors.live.secrets import Secrets
+from connectors.live.settings import read_sources
+from operations.doctor import configuration_findings
 from tests.operations.bills import call, line, write, write_calls
 from tests.operations.command import percall, within
+from warehouse.configuration import read_configuration
+from warehouse.engines.settings import engine_settings
 from warehouse.schema import TABLES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
+"""Everything that people read."""
+
+
+def settings_of(page: Path) -> list[str]:
+    """The blocks of TOML on a page; one that lists lines of which people take one is as many blocks."""
+    found: list[str] = []
+    for block in re.findall(r"```toml\n(.+?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        lines = block.splitlines()
+        found += lines if all(line.startswith("engine = ") for line in lines) else [block]
+    return found
+
+
+SETTINGS = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, block in enumerate(settings_of(page), start=1)
+]
 HOW_TO_LOAD = (DOCS / "how-to-load.md").read_text(encoding="utf-8")
 
 
@@ -53,3 +78,24 @@ def test_the_data_dictionary_has_every_column_of_every_table(table) -> None:
     section = text.partition(f"### Table {table.name}\n")[2].partition("\n###")[0]
     told = re.findall(r"^\| `(\w+)` \| (.+?) \| ?(.*?) ?\|$", section, re.MULTILINE)
     assert told == [(column.name, column.type, column.doc) for column in table.columns]
+
+
+@pytest.mark.parametrize("block", SETTINGS)
+def test_settings_can_be_written_as_they_stand(block: str, tmp_path: Path) -> None:
+    """What is commented out counts too: people take the sign away."""
+    text = re.sub(r"(?m)^# (?=\w+ = )", "", block)
+    sections = tomllib.loads(text)
+    if "lever" in sections:
+        assert read_scenario(text).levers
+        return
+    if "auth" in sections:  # Streamlit's own file
+        assert set(sections["auth"]) >= {"redirect_uri", "cookie_secret", "client_id"}
+        return
+    (tmp_path / "percall.toml").write_text(text)
+    (tmp_path / "contract-prices.csv").touch()
+    configuration = read_configuration(tmp_path / "percall.toml")
+    usable, broken = read_sources(configuration, Secrets({}, ()))
+    found = configuration_findings(configuration, broken, len(usable))
+    assert [one.finding for one in found if one.finding.level != "fine"] == []
+    assert len(usable) == len(configuration.sources)
+    engine_settings(configuration)
