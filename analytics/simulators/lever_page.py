@@ -16,7 +16,7 @@ from analytics import formatting
 from analytics.frames import frame_of
 from analytics.simulators.effect import Effect, costs, outcome
 from analytics.simulators.lever import Lever, Selection
-from analytics.simulators.run_scenario import today
+from analytics.simulators.run_scenario import monthly_today
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import SETTINGS, kept
 from analytics.simulators.to_the_cent import total_in_cents
@@ -112,7 +112,7 @@ class LeverPage:
 
         def make() -> pd.DataFrame:
             scale = situation.window.scale_to_month
-            base = total_in_cents(amount * scale for amount in today(situation).costs.values())
+            base = monthly_today(situation)
             rows = []
             for option in main.options:
                 found = self.effect(situation, {**setting, main.name: option})

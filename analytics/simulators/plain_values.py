@@ -57,8 +57,9 @@ def unpacked(table: pa.Table) -> Any:
     if told is None:
         raise ValueError("this table holds no packed value")
     about = json.loads(told)
-    raw = table["bytes"].combine_chunks()
-    raw = raw if isinstance(raw, pa.Array) else pa.concat_arrays(raw.chunks)
+    chunks = table["bytes"].chunks
+    # One chunk, as a table is kept, is taken where it lies: to combine it alone would copy it.
+    raw = chunks[0] if len(chunks) == 1 else pa.concat_arrays([*chunks, pa.array([], pa.uint8())])
     return _value_of(about["value"], [_array(raw.to_numpy(), each) for each in about["arrays"]])
 
 

@@ -20,7 +20,7 @@ from analytics.simulators.infrastructure import Infrastructure
 from analytics.simulators.lever import Lever
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import kept_for_good
-from analytics.simulators.to_the_cent import parts_in_cents
+from analytics.simulators.to_the_cent import parts_in_cents, total_in_cents
 from analytics.simulators.waterfall import Step, Waterfall
 
 
@@ -88,6 +88,11 @@ def today(situation: Situation) -> Totals:
 
     # The cost lines are kept beside the value, so that their id stays their own.
     return situation.memo.get(key, make)
+
+
+def monthly_today(situation: Situation) -> Decimal:
+    """USD per month without any lever, to the cent."""
+    return total_in_cents(_monthly(today(situation).costs, situation.window.scale_to_month).values())
 
 
 def fall(

@@ -9,12 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from analytics import formatting
-from analytics.margins import margins
 from analytics.simulators.lever import Lever
 from analytics.simulators.lever_page import Setting
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import SETTINGS, kept
-from analytics.simulators.tier_earnings import most_that_may_leave, price_range, total_of, with_calls
+from analytics.simulators.tier_earnings import margins_of, most_that_may_leave, price_range, total_of, with_calls
 from analytics.simulators.tier_switch import SwitchOff
 from analytics.simulators.volume import Volume
 from pages import _draw as draw
@@ -59,7 +58,7 @@ def _stakes(situation: Situation, lever: Lever) -> tuple[pd.DataFrame, draw.Prep
     """`_changes`, worked out once for everybody at this setting, with the table of it."""
     times = lever.times if isinstance(lever, Volume) else 1 - cast("SwitchOff", lever).share
     calls = cast("Volume | SwitchOff", lever).calls
-    of_period = answer(margins, current())
+    of_period = answer(margins_of, current())
 
     def make() -> tuple[pd.DataFrame, draw.Prepared]:
         found = with_calls(of_period, times, calls.feature, calls.user_tier, scale=situation.window.scale_to_month)
@@ -72,7 +71,7 @@ def lost(situation: Situation, lever: Lever, _setting: Setting) -> tuple[float, 
     """Share of all tracked revenue that goes with calls that are dropped; None where no revenue of theirs is tracked."""
     if lever == SwitchOff.neutral():
         return 0.0, "Nothing is switched off."
-    frame = answer(margins, current())
+    frame = answer(margins_of, current())
     every = sum((row for row in frame["revenue"] if row is not None), Decimal(0))
     gone = total_of(_changes(situation, lever), "revenue_change")
     if gone is None or not every:
@@ -127,7 +126,7 @@ def beside(situation: Situation, lever: Lever, _setting: Setting) -> None:
 @draw.guarded
 def other_prices() -> None:
     """Another price for a tier, instead of switching it off."""
-    frame = answer(margins, current())
+    frame = answer(margins_of, current())
     paying = frame[(frame["kind"] == "feature") & frame["cost"].notna()]
     paying = paying[[not pd.isna(each) and bool(each) for each in paying["revenue"]]]
     if paying.empty:

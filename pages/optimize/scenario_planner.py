@@ -9,6 +9,7 @@ import streamlit as st
 from analytics import formatting
 from analytics.simulators.plan_paper import scenario_blocks, scenario_pdf
 from analytics.simulators.plan_results import by_category, fair_shares, interaction_sentence, plan_headline, steps
+from analytics.simulators.run_scenario import monthly_today
 from analytics.simulators.scenario import Scenario
 from analytics.simulators.shapley import EXACT_UP_TO
 from analytics.simulators.situation import Situation
@@ -141,7 +142,7 @@ def _printed(situation: Situation) -> bool:
 
 
 def _waiting(situation: Situation, plan: Scenario) -> str:
-    today = formatting.usd(round(situation.total() * situation.window.scale_to_month, 2))
+    today = formatting.usd(monthly_today(situation))
     if not plan.enabled:
         return f"The plan has no lever yet: {today} a month, as today"
     number = len(plan.enabled)

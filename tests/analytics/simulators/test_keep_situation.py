@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from analytics.filters import Filters
+from analytics.margins import margins
 from analytics.simulators import keep_situation as module
 from analytics.simulators.build_situation import build_situation
 from analytics.simulators.build_workload import read_parts
@@ -24,7 +26,9 @@ from analytics.simulators.keep_situation import kept_situation, worth_keeping
 from analytics.simulators.lasting import Lasting
 from analytics.simulators.lever_pages import PAGES, defaults
 from analytics.simulators.plain_values import packed, unpacked
+from analytics.simulators.run_scenario import monthly_today
 from analytics.simulators.situation import Situation
+from analytics.simulators.tier_earnings import margins_of
 from analytics.simulators.workload import Workload
 from analytics.simulators.workload_parts import LaterWorkload
 from tests.operations.command import percall
@@ -86,7 +90,7 @@ def _kept(store: Path, filters: Filters = MAY, **settings: Any) -> Situation:
 
 def _shown(situation: Situation) -> dict[str, Any]:
     """What the pages of all levers show as they open: every point of the slider, and the range of what is saved."""
-    found: dict[str, Any] = {"costs": situation.costs(), "notes": situation.notes}
+    found: dict[str, Any] = {"costs": situation.costs(), "notes": situation.notes, "today": monthly_today(situation)}
     for name, page in PAGES.items():
         if page.missing(situation):
             continue
@@ -318,6 +322,31 @@ def test_arrays_and_frames_come_back_as_they_were() -> None:
         }
     )
     pd.testing.assert_frame_equal(unpacked(packed(frame)), frame)
+
+
+def test_what_is_read_back_is_not_copied() -> None:
+    """A month of calls is a hundred megabytes: its arrays lie where the file is mapped."""
+    table = packed((np.arange(1000), np.arange(5, dtype=np.int8)))
+    starts = [array.__array_interface__["data"][0] for array in unpacked(table)]
+    assert starts[0] == table["bytes"].chunk(0).buffers()[1].address
+    assert starts[1] == starts[0] + 8000
+    whole = table["bytes"].chunk(0)
+    cut = pa.table({"bytes": pa.chunked_array([whole.slice(0, 99), whole.slice(99)])}, schema=table.schema)
+    assert unpacked(cut)[0].tolist() == list(range(1000))
+
+
+def test_margins_that_are_kept_are_those_that_are_worked_out(store: Path) -> None:
+    warehouse = open_current(store, Configuration())
+    expected = margins(warehouse, MAY)
+    assert len(expected) > 3
+    pd.testing.assert_frame_equal(margins_of(warehouse, MAY), expected)
+    anew = open_current(store, Configuration())
+    assert (found := list((store / FOLDER).glob("margins-*")))
+    pd.testing.assert_frame_equal(margins_of(anew, MAY), expected)
+    assert list(map(type, margins_of(anew, MAY)["cost"])) == list(map(type, expected["cost"]))
+    narrower = replace(MAY, where=(("feature", ("ask",)),))
+    pd.testing.assert_frame_equal(margins_of(anew, narrower), margins(anew, narrower))
+    assert list((store / FOLDER).glob("margins-*")) == found
 
 
 def test_what_cannot_be_kept_is_refused() -> None:
