@@ -1,7 +1,8 @@
-"""For the whole test run: without a Chromium the browser tests are left out, and one line says so."""
+"""For the whole test run: where its files lie, who gets which, and that browser tests are left out without a Chromium, which one line says."""
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -41,6 +42,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("browser")]
         config.hook.pytest_deselected(items=left_out)
         config.stash[_LEFT_OUT] = len(left_out)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: looking through it again and again for what nobody needs any more took one second of twenty."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """At the end it may go like all else."""
+    gc.unfreeze()
 
 
 _LEFT_OUT = pytest.StashKey[int]()

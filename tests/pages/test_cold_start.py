@@ -30,35 +30,48 @@ OPEN = "gate-local"
 
 def ask(server: Server, page_name: str, headers: dict[str, str] | None = None) -> list[bytes]:
     """Everything that the server sends to a new session whose first message asks for this page, in order, serialised. `headers` are further ones."""
+    return ask_all(server, [page_name], headers)[page_name]
 
-    async def talk() -> list[bytes]:
-        answers: list[bytes] = []
-        async with websockets.connect(
+
+def ask_all(server: Server, page_names: list[str], headers: dict[str, str] | None = None) -> dict[str, list[bytes]]:
+    """The same for several pages, each asked for by a session of its own, a few at once."""
+
+    async def talk() -> list[list[bytes]]:
+        few = asyncio.Semaphore(8)
+        return await asyncio.gather(*(_talk(server, name, headers, few) for name in page_names))
+
+    # In a thread of its own: a browser driven by the same tests keeps an event loop in this one.
+    with ThreadPoolExecutor(1) as beside:
+        return dict(zip(page_names, beside.submit(asyncio.run, talk()).result(), strict=True))
+
+
+async def _talk(server: Server, page_name: str, headers: dict[str, str] | None, few: asyncio.Semaphore) -> list[bytes]:
+    answers: list[bytes] = []
+    async with (
+        few,
+        websockets.connect(
             f"ws://127.0.0.1:{server.port}/_stcore/stream",
             subprotocols=[websockets.Subprotocol("streamlit")],
             origin=websockets.Origin(server.url),
             additional_headers=headers,
             max_size=None,
-        ) as socket:
-            message = BackMsg()
-            message.rerun_script.query_string = ""
-            message.rerun_script.page_name = page_name
-            await socket.send(message.SerializeToString())
-            finished = False
-            while True:
-                # A script that reruns at once finishes twice: the end is a finish after which nothing comes.
-                try:
-                    answer = await asyncio.wait_for(socket.recv(), timeout=0.2 if finished else 60)
-                except TimeoutError:
-                    assert finished, f"no end after {len(answers)} messages"
-                    return answers
-                assert isinstance(answer, bytes)
-                answers.append(answer)
-                finished = finished or ForwardMsg.FromString(answer).WhichOneof("type") == "script_finished"
-
-    # In a thread of its own: a browser driven by the same tests keeps an event loop in this one.
-    with ThreadPoolExecutor(1) as beside:
-        return beside.submit(asyncio.run, talk()).result()
+        ) as socket,
+    ):
+        message = BackMsg()
+        message.rerun_script.query_string = ""
+        message.rerun_script.page_name = page_name
+        await socket.send(message.SerializeToString())
+        finished = False
+        while True:
+            # A script that reruns at once finishes twice: the end is a finish after which nothing comes.
+            try:
+                answer = await asyncio.wait_for(socket.recv(), timeout=0.2 if finished else 60)
+            except TimeoutError:
+                assert finished, f"no end after {len(answers)} messages"
+                return answers
+            assert isinstance(answer, bytes)
+            answers.append(answer)
+            finished = finished or ForwardMsg.FromString(answer).WhichOneof("type") == "script_finished"
 
 
 def _first(answers: list[bytes], words: str) -> int | None:
@@ -72,6 +85,12 @@ def closed_server(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield server
 
 
+@pytest.fixture(scope="module")
+def refused(closed_server: Server) -> dict[str, list[bytes]]:
+    """What that server sends to who asks for each of these addresses first."""
+    return ask_all(closed_server, _direct_addresses())
+
+
 def _direct_addresses() -> list[str]:
     """Addresses at which Streamlit would serve files of `pages/` and below, had it taken them for pages."""
     files = sorted(PAGES_FOLDER.rglob("*.py"))
@@ -80,8 +99,8 @@ def _direct_addresses() -> list[str]:
 
 
 @pytest.mark.parametrize("address", _direct_addresses())
-def test_a_closed_gate_shows_nothing_else(closed_server: Server, address: str) -> None:
-    answers = ask(closed_server, address)
+def test_a_closed_gate_shows_nothing_else(refused: dict[str, list[bytes]], address: str) -> None:
+    answers = refused[address]
     assert _first(answers, CLOSED) is not None
     for entry in REGISTRY:
         assert _first(answers, entry.title) is None, "a page is named"
