@@ -1,4 +1,4 @@
-"""In which order two workers share the test files: the longest first, so that at the end neither waits for the other."""
+"""In which order workers share the test files: the longest first, so that at the end none waits for the others."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ LONGEST = (
     "tests/benchmarks/test_small_run.py",
     "tests/connectors/test_litellm.py",
     "tests/analytics/test_weekly_review.py",
-    "tests/operations/test_alerts.py",
     "tests/operations/test_samples.py",
+    "tests/operations/test_alerts.py",
+    "tests/operations/test_sync.py",
     "tests/analytics/simulators/test_realised.py",
     "tests/connectors/test_langfuse_export.py",
     "tests/connectors/test_plain.py",
@@ -28,6 +29,7 @@ LONGEST = (
     "tests/warehouse/test_review_cases.py",
     "tests/connectors/test_gcp_export.py",
     "tests/connectors/test_files.py",
+    "tests/operations/test_review_command.py",
     "tests/operations/test_bad_input.py",
     "tests/connectors/test_focus.py",
     "tests/analytics/test_snapshot_report.py",
