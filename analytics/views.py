@@ -20,13 +20,17 @@ Answer = Callable[..., pd.DataFrame]
 
 @dataclass(frozen=True)
 class View:
-    """One view: the function that answers it, what it answers, and whether `by` (dimensions) applies."""
+    """One view: the function that answers it, what it answers, and whether `by` (dimensions) applies.
+
+    `charts`: columns whose cells hold a list, for a small chart; no spreadsheet has a use for them, so that CSV files lack them.
+    """
 
     name: str
     function: str
     answers: str
     takes_by: bool = False
     one_object: bool = False
+    charts: tuple[str, ...] = ()
 
     def answer(self, warehouse: Warehouse, filters: Filters, by: tuple[str, ...] = ()) -> pd.DataFrame:
         """The view's frame for these filters. Raises InputError when `by` is given and does not apply."""
@@ -49,7 +53,12 @@ VIEWS: dict[str, View] = {
             one_object=True,
         ),
         View("costs", "analytics.costs:costs", "cost per period and dimension, from the ledger", takes_by=True),
-        View("features", "analytics.features:features", "cost of model calls by feature, beside its share of calls"),
+        View(
+            "features",
+            "analytics.features:features",
+            "cost of model calls by feature, beside its share of calls",
+            charts=("trend",),
+        ),
         View(
             "unit-economics",
             "analytics.unit_economics:unit_economics",

@@ -18,7 +18,12 @@ def register(app: typer.Typer) -> None:
 
 def export(
     context: typer.Context,
-    view: Annotated[str, typer.Argument(help="totals, costs, features, unit-economics, margins, models, charges, ...")],
+    view: Annotated[
+        str,
+        typer.Argument(
+            help="totals, costs, features, unit-economics, margins, models, charges, ...; a wrong name lists all."
+        ),
+    ],
     start: Annotated[
         str | None, typer.Option("--from", help="First day, YYYY-MM-DD (default: the first with data).")
     ] = None,
@@ -41,6 +46,8 @@ def export(
     filters = chosen_filters(warehouse, start, end, where or [], basis, grain)
     dimensions = tuple(ALIASES.get(name.strip(), name.strip()) for name in by.split(",") if name.strip())
     frame = chosen.answer(warehouse, filters, dimensions)
+    if form == "csv":
+        frame = frame.drop(columns=list(chosen.charts))
     data = write(frame, form, one_object=chosen.one_object)
     if output:
         output.write_bytes(data)

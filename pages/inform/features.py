@@ -54,7 +54,7 @@ def overall(filters: Filters, frame: pd.DataFrame, currency: str) -> list[int]:
         columns,
         key="features_table",
         export_name=f"features-{filters.start}-{filters.end}",
-        export=frame,
+        export=frame.drop(columns="trend"),
         missing="–",
         select="single-row",
     )

@@ -130,7 +130,7 @@ def top_features(filters: Filters, frame: pd.DataFrame, currency: str) -> None:
         },
         key="overview_features",
         export_name=f"features-{filters.start}-{filters.end}",
-        export=frame,
+        export=frame.drop(columns="trend"),
         rows_in_sight=6,
     )
     link("features", "All features, and inside each")

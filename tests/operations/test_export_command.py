@@ -69,10 +69,10 @@ def test_every_view_says_the_same_in_every_format(demo_store: Path, tmp_path: Pa
     lines = list(csv.reader(io.StringIO(as_csv.out.decode("utf-8"))))
     table = parquet.read_table(path)
     assert len(lines) - 1 == len(as_json) == table.num_rows
-    assert lines[0] == table.column_names
+    assert lines[0] == [name for name in table.column_names if name not in VIEWS[view].charts]
     assert as_json or view in ("rejects", "restatements", "anomalies", "budgets", "fx", "audit", "plans")
     for number, row in enumerate(as_json):
-        assert list(row) == lines[0]
+        assert list(row) == table.column_names
         for name, text in zip(lines[0], lines[number + 1], strict=True):
             _same(row[name], text)
 
@@ -88,7 +88,7 @@ def _same(value: Any, text: str) -> None:
     elif isinstance(value, str):
         assert text.removeprefix("'").replace(" ", "T", 1) == value.replace(" ", "T", 1) or text == f"{value} 00:00:00"
     else:
-        assert text.startswith(("[", "{"))
+        raise AssertionError(f"{value} is a list or an object, which no spreadsheet has a use for")
 
 
 @pytest.mark.parametrize("view", LEAST_COLUMNS)
