@@ -28,7 +28,7 @@ def doctor(
     context: typer.Context,
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SOURCE]...", help="Names of sources; all of them when none is named."),
+        typer.Argument(metavar="SOURCE", help="Names of sources; all of them when none is named."),
     ] = None,
     permissions: Annotated[
         bool,

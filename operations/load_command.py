@@ -23,7 +23,7 @@ def load(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="[KIND] PATH...", help="Files, folders or globs; the kind first, if you want to force it."
+            metavar="[KIND] PATH", help="Files, folders or globs; the kind first, if you want to force it."
         ),
     ],
     replace: Annotated[

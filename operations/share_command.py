@@ -21,7 +21,7 @@ To = Annotated[str | None, typer.Option("--to", help="Last day, inclusive.")]
 Where = Annotated[list[str] | None, typer.Option(help=WHERE_HELP)]
 Grain = Annotated[str, typer.Option(help="day, week or month: length of one bar.")]
 Basis = Annotated[str, typer.Option(help="billed, effective or list.")]
-_VIEWS = "overview, features, models, unit-economics, infrastructure, allocation, reconciliation or waste."
+_VIEWS = "overview, features, models, unit-economics, infrastructure, allocation, reconciliation, waste or review."
 View = Annotated[str, typer.Argument(help=_VIEWS)]
 
 

@@ -43,7 +43,7 @@ def sync(
     context: typer.Context,
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SOURCE]...", help="Names of sources; all of them when none is named."),
+        typer.Argument(metavar="SOURCE", help="Names of sources; all of them when none is named."),
     ] = None,
     since: Annotated[
         str | None, typer.Option(help="Read again from this day on: 2026-03-01, 2026-03-01T12:00 (UTC), or 30d ago.")
