@@ -30,7 +30,7 @@ def free_port() -> int:
 def answer_of(url: str) -> str:
     """The body of a page, "" while nothing answers."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.read().decode()
     except (urllib.error.URLError, OSError):
         return ""

@@ -57,7 +57,7 @@ def open_shell() -> OpenShell:
     """Open a session at an address: `open_shell("inform/features.py", feature=["search"])`, drawn."""
 
     def open_at(page: str | None = None, **query: str | list[str]) -> AppTest:
-        app = AppTest.from_file(str(SAMPLE / "_shell.py"), default_timeout=30)
+        app = AppTest.from_file(str(SAMPLE / "_shell.py"), default_timeout=300)
         for name, value in query.items():
             app.query_params[name] = value
         app.run()

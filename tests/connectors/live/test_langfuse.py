@@ -281,12 +281,12 @@ def test_no_answer_in_time(service: Loopback, server: LangfuseServer, tmp_path: 
     def slow(asked: Asked) -> None:
         import time
 
-        time.sleep(0.4)
+        time.sleep(1.5)
 
     server.faults = [slow]
     server.observations = [observation("a", "2026-11-23T10:00:00.000Z")]
     waits: list[float] = []
-    settings = make_sync(service, tmp_path, timeout_seconds=0.2).settings
+    settings = make_sync(service, tmp_path, timeout_seconds=1.0).settings
     api = CurrentApi(settings, lambda _message, _share: None, waits.append)
     assert [row["id"] for page in api.observations(datetime(2026, 11, 23), NOW) for row in page] == ["a"]
     api.close()
