@@ -155,7 +155,8 @@ def test_budgets_are_told_at_each_mark_and_on_a_forecast_that_exceeds_them(tmp_p
 
 def test_a_budget_is_told_on_a_first_day_that_is_not_complete(tmp_path: Path) -> None:
     store, config = tmp_path / "store", tmp_path / "percall.toml"
-    # The source completes a day so late that of June no day is complete, nor will be when the clock turns to the next day, as on the first of every month with a bill that lags.
+    # The source completes a day so late that of June no day is complete, nor will be when the clock turns to the next day: as on the first of
+    # every month with a bill that lags.
     lag = (datetime.now(UTC).replace(tzinfo=None) - datetime(2026, 6, 1)).days + 2
     config.write_text(f'[[budget]]\nname = "All"\namount = 15\n[percall]\nusual_lag_days = {{ calls = {lag} }}\n')
     _load(store, _calls(days=32))
