@@ -83,10 +83,10 @@ class _Recorder(Warehouse):
         self.__dict__.update(warehouse.__dict__)
         self.statements: list[tuple[str, str]] = []
 
-    def arrow(self, expression: ir.Expr) -> pa.Table:
+    def arrow(self, expression: ir.Expr, *, streaming: bool = False) -> pa.Table:
         """Answers, and notes the question once."""
         self._note("rows", self.sql(expression))
-        return super().arrow(expression)
+        return super().arrow(expression, streaming=streaming)
 
     def has_table(self, name: str) -> bool:  # noqa: ARG002
         """Nothing counts as computed: see the class."""

@@ -23,7 +23,6 @@ from warehouse.rates import units_per
 from warehouse.reader import Warehouse
 
 UNIT = "decimal(25, 16)"
-PRICED = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
 JOB_LABELS = ("job", "cron", "dag_id", "workflow", "pipeline", "task")
 """Labels of calls that name the job which made them, the first that is there."""
 
@@ -32,8 +31,7 @@ NEEDED = (
     "processing", "price_id", "uncached_input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
     "output_tokens", "cost", "max_tokens", "finish_reason", "input_hash", "prefix_blocks", "labels",
 )  # fmt: skip
-"""Columns of calls that a search reads. Every step of every search repeats all columns that it carries, so that one question over all of
-them was 148 kB of SQL: planning it took longer than answering."""
+"""Columns of calls that searches look at."""
 
 UNNAMED = ""
 """Stands for a missing name in the keys of groups, because missing names never join."""
@@ -42,6 +40,7 @@ GROUP = ("name", "job", "model")
 """What a finding is about: the prompt (by its name, else by its feature), the job and the model of its calls."""
 
 FLAGGED = ("call_id", "source", "started_at", *GROUP, "feature", "provider", "team", "cost", "waste", "tokens")
+_CARRIED = tuple(name for name in FLAGGED if name not in ("waste", "tokens"))
 
 
 class Search:
@@ -83,9 +82,12 @@ class Search:
             )  # fmt: skip
         return units
 
-    def priced(self, calls: ir.Table) -> ir.Table:
-        """The calls with `unit_input`, `unit_output`, ...: USD per token at the call's own price; NULL: none of that class is known."""
-        return calls.mutate(**{f"unit_{kind}": _unit(calls.price_id, kind, self.units) for kind in PRICED})
+    def priced(self, calls: ir.Table, *kinds: str) -> ir.Table:
+        """The calls with `unit_input`, `unit_output`, ... of these classes: USD per token at the call's own price; NULL: none of that class is known.
+
+        Only those that are asked for: each names every price of the period in the question.
+        """
+        return calls.mutate(**{f"unit_{kind}": _unit(calls.price_id, kind, self.units) for kind in kinds})
 
 
 def named(calls: ir.Table) -> ir.Table:
@@ -129,6 +131,15 @@ def per_token(amount: Decimal) -> ir.Value:
 def amount(tokens: ir.NumericValue, unit: ir.Value) -> ir.Value:
     """tokens x unit price in USD, exact."""
     return tokens.cast("decimal(12, 0)") * unit
+
+
+def carrying(calls: ir.Table, *names: str) -> ir.Table:
+    """The calls with what a flagged one is told by, and these columns: what a search begins with.
+
+    Every step of every search repeats all columns that it carries: one question over all of them was 199 kB of SQL, and compiling and planning it
+    took two seconds of CPU, longer than the answer for a million calls.
+    """
+    return calls.select(*_CARRIED, *(name for name in names if name not in _CARRIED))
 
 
 def flagged(calls: ir.Table, waste: ir.Value, tokens: ir.Value | None = None) -> ir.Table:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from analytics.waste_calls import Search, amount, flagged, keyed, with_sums
-from warehouse.reader import Warehouse
+from analytics.waste_calls import Search, amount, carrying, flagged, keyed, with_sums
 
 FEWEST_CALLS = 50
 SMALLEST_CONTEXT = 1_024
@@ -57,9 +56,10 @@ def _carried(search: Search) -> ir.Table:
 
     constant: its tokens, estimated as input x shared blocks / (blocks + 1/2), because the last block of a prompt is half full on average.
     """
-    calls = keyed(search.calls, _PROMPT)
+    calls = carrying(search.calls, "prefix_blocks", "input_tokens", "uncached_input_tokens", "price_id")
+    calls = keyed(calls, _PROMPT)
     calls = calls.filter(calls.prefix_blocks.length() > 0, calls.input_tokens.notnull())
-    calls = calls.inner_join(_constant(search.warehouse, calls), ["key_name", "key_model"])
+    calls = calls.inner_join(_constant(calls), ["key_name", "key_model"])
     calls = calls.filter(calls.prefix_blocks[calls.place] == calls.block)
     calls = calls.mutate(
         constant=(calls.input_tokens * 2 * (calls.place + 1)) // (2 * calls.prefix_blocks.length() + 1),
@@ -77,13 +77,14 @@ def _carried(search: Search) -> ir.Table:
         calls.group_constant >= SMALLEST_CONTEXT * calls.group_calls,
         calls.group_cached < CACHED_AT_MOST * calls.group_constant,
     )
-    return search.priced(calls)
+    return search.priced(calls, "input", "cache_read")
 
 
-def _constant(warehouse: Warehouse, calls: ir.Table) -> ir.Table:
+def _constant(calls: ir.Table) -> ir.Table:
     """The longest prefix that most calls of a prompt share: its last block's place and hash."""
-    number = int(warehouse.row(calls.agg(calls=calls.count()))["calls"])
-    drawn = calls.filter(_draw(calls) % max(1, number // SAMPLE) == 0) if number > SAMPLE else calls
+    # Counted inside the question, so that the questions of all periods are compiled as one.
+    one_of = ibis.greatest(calls.count().as_scalar() // SAMPLE, 1)
+    drawn = calls.filter(_draw(calls) % one_of == 0)
     keys = [drawn.key_name, drawn.key_model]
     drawn = drawn.select(
         "key_name", "key_model", "prefix_blocks",
@@ -115,6 +116,7 @@ def _draw(calls: ir.Table) -> ir.IntegerValue:
 def unread_cache_writes(search: Search) -> ir.Table:
     """Calls that pay extra to write a cache that hardly anything reads. tokens: written; waste: what they cost more than plain input."""
     calls = search.calls
+    calls = carrying(calls, "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens", "price_id")
     calls = calls.mutate(written=calls.cache_write_5m_tokens.fill_null(0) + calls.cache_write_1h_tokens.fill_null(0))
     calls = with_sums(
         calls,
@@ -126,7 +128,7 @@ def unread_cache_writes(search: Search) -> ir.Table:
     calls = calls.filter(
         calls.written > 0, calls.group_writes >= FEWEST_CALLS, calls.group_read <= READ_AT_MOST * calls.group_written
     )
-    calls = search.priced(calls)
+    calls = search.priced(calls, "input", "cache_write_5m", "cache_write_1h")
     extra = sum(
         (
             amount(calls[f"{kind}_tokens"].fill_null(0), (calls[f"unit_{kind}"] - calls.unit_input).fill_null(0))

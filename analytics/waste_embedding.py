@@ -11,7 +11,7 @@ from analytics.feature_detail import calls_between
 from analytics.filters import Filters
 from analytics.ledger import MONEY
 from analytics.simulators.build_workload import call_filters
-from analytics.waste_calls import Search, flagged, keyed, named
+from analytics.waste_calls import Search, carrying, flagged, keyed, named
 from analytics.waste_scope import Scope
 
 LOOK_BACK = timedelta(days=92)
@@ -38,7 +38,7 @@ def embedded_again(search: Search) -> ir.Table:
 
 
 def _by_hash(calls: ir.Table, scope: Scope) -> ir.Table:
-    calls = calls.filter(calls.input_hash.notnull())
+    calls = carrying(calls.filter(calls.input_hash.notnull()), "input_hash", "input_tokens")
     same = ibis.window(group_by=[calls.model, calls.input_hash])
     in_order = ibis.window(group_by=[calls.model, calls.input_hash], order_by=[calls.started_at, calls.call_id])
     calls = calls.mutate(place=ibis.row_number().over(in_order), times=calls.count().over(same))
@@ -52,6 +52,7 @@ def _by_hash(calls: ir.Table, scope: Scope) -> ir.Table:
 def _by_batch(calls: ir.Table, scope: Scope) -> ir.Table:
     """Batches of a day and job without users and hashes: those whose number of calls and tokens come again on several days."""
     calls = calls.filter(calls.input_hash.isnull(), calls.user_id.isnull(), calls.input_tokens.notnull())
+    calls = carrying(calls, "project", "input_tokens")
     calls = keyed(calls.mutate(day=calls.started_at.date()), _BATCH_KEYS)
     keys = [f"key_{name}" for name in _BATCH_KEYS]
     batches = calls.group_by([*keys, "day"]).agg(batch_calls=calls.count(), batch_tokens=calls.input_tokens.sum())

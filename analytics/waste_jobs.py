@@ -5,7 +5,7 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from analytics.waste_calls import Search, flagged, keyed
+from analytics.waste_calls import Search, carrying, flagged, keyed
 
 PAUSES = (900, 7_200, 28_800)
 """Seconds without a call that end a run of a job: jobs of every hour, of several hours, of every night."""
@@ -23,7 +23,8 @@ def unowned_jobs(search: Search) -> ir.Table:
     """Every call of the jobs; all they cost is in question until somebody owns them."""
     calls = search.calls
     nobody = calls.feature.isnull() | (calls.team.isnull() & calls.project.isnull())
-    calls = keyed(calls.filter(calls.user_id.isnull(), calls.session_id.isnull(), nobody), _JOB)
+    calls = calls.filter(calls.user_id.isnull(), calls.session_id.isnull(), nobody)
+    calls = keyed(carrying(calls, "operation", "input_tokens"), _JOB)
     keys = [f"key_{name}" for name in _JOB]
     periodic = ibis.union(*(_periodic(calls, keys, pause) for pause in PAUSES), distinct=True)
     calls = calls.semi_join(periodic, keys)

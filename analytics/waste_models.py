@@ -10,7 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from analytics.frames import rows_of
-from analytics.waste_calls import Search, amount, flagged, per_token, with_sums
+from analytics.waste_calls import Search, amount, carrying, flagged, per_token, with_sums
 from warehouse.pricing import unit_prices
 from warehouse.reader import Warehouse
 
@@ -39,6 +39,7 @@ def premium_models(search: Search) -> ir.Table:
     short = (calls.input_tokens <= SHORT_INPUT) & (calls.out_tokens <= SHORT_OUTPUT)
     simple = ibis.coalesce(complexity < float(SIMPLE_BELOW), short)
     calls = calls.filter(calls.operation.isin(_CHAT), simple, calls.input_tokens.notnull(), calls.out_tokens.notnull())
+    calls = carrying(calls, "input_tokens", "out_tokens")
     calls = with_sums(calls, ("name", "model"), group_calls=lambda t: t.count())
     calls = calls.filter(calls.group_calls >= FEWEST_CALLS)
     siblings = cheaper_siblings(search.warehouse, calls, search.scope.end)

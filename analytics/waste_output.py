@@ -5,7 +5,7 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from analytics.waste_calls import Search, amount, flagged, with_sums
+from analytics.waste_calls import Search, amount, carrying, flagged, with_sums
 
 CUT = ("length", "max_tokens", "max_output_tokens")
 """Finish reasons of answers that ran into their limit."""
@@ -35,9 +35,8 @@ def cut_and_asked_again(search: Search) -> ir.Table:
     """Calls whose answer was cut off and whose input came again within the hour: they were paid for nothing."""
     calls = search.calls
     was_cut = calls.finish_reason.isin(CUT).fill_null(False) & calls.input_hash.notnull()
-    calls = with_sums(
-        calls.mutate(was_cut=was_cut), _PROMPT, group_calls=lambda t: t.count(), group_cut=lambda t: t.was_cut.sum()
-    )
+    calls = carrying(calls.mutate(was_cut=was_cut), "was_cut", "input_hash", "out_tokens")
+    calls = with_sums(calls, _PROMPT, group_calls=lambda t: t.count(), group_cut=lambda t: t.was_cut.sum())
     calls = calls.filter(_many(calls.group_cut, calls.group_calls), calls.input_hash.notnull())
     in_order = ibis.window(group_by=[calls.key_name, calls.input_hash], order_by=[calls.started_at, calls.call_id])
     seconds = calls.started_at.epoch_seconds()
@@ -57,6 +56,7 @@ def long_short_tasks(search: Search) -> ir.Table:
     calls = search.calls
     task = ibis.coalesce(calls.name, calls.job)
     calls = calls.filter(task.lower().re_search(SHORT_TASKS).fill_null(False), calls.out_tokens.notnull())
+    calls = carrying(calls, "out_tokens", "price_id")
     calls = with_sums(calls, _PROMPT, group_calls=lambda t: t.count(), usual=lambda t: t.out_tokens.median())
     calls = calls.filter(calls.group_calls >= FEWEST_CALLS, calls.usual >= LONG_ANSWER, calls.out_tokens > SHORT_ANSWER)
     return _beyond(search, calls, calls.out_tokens - SHORT_ANSWER)
@@ -66,7 +66,7 @@ def runaway_answers(search: Search) -> ir.Table:
     """Calls whose answer is longer than 99 of 100 others, where the limit is loose and such answers take much of the output."""
     calls = search.calls
     calls = with_sums(
-        calls.filter(calls.out_tokens > 0),
+        carrying(calls.filter(calls.out_tokens > 0), "out_tokens", "max_tokens", "price_id"),
         _PROMPT,
         group_calls=lambda t: t.count(),
         lowest_limit=lambda t: t.max_tokens.min(),
@@ -82,7 +82,7 @@ def runaway_answers(search: Search) -> ir.Table:
 
 
 def _beyond(search: Search, calls: ir.Table, tokens: ir.NumericValue) -> ir.Table:
-    calls = search.priced(calls.mutate(not_needed=tokens))
+    calls = search.priced(calls.mutate(not_needed=tokens), "output")
     return flagged(
         calls.filter(calls.unit_output.notnull()), amount(calls.not_needed, calls.unit_output), calls.not_needed
     )

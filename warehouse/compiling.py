@@ -12,11 +12,12 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
 import ibis
+from ibis.backends.sql.compilers.duckdb import compiler as duckdb_compiler
 from ibis.common.collections import FrozenDict, FrozenOrderedDict
 from ibis.common.graph import Node
 from ibis.expr.operations import Equals, InValues, Literal, NotEquals
@@ -186,6 +187,13 @@ def _for_duckdb(operation: Node) -> str:
     return str(ibis.to_sql(operation.to_expr(), dialect="duckdb"))
 
 
+def _for_duckdb_streaming(operation: Node) -> str:
+    tree = duckdb_compiler.to_sqlglot(operation.to_expr().unbind())
+    for part in tree.ctes:
+        part.set("materialized", False)
+    return str(tree.sql(dialect=duckdb_compiler.dialect, pretty=True, copy=False))
+
+
 def _written_for_duckdb(value: Value) -> str:
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
@@ -205,3 +213,7 @@ DUCKDB = Language(
     re.compile(rf"MAKE_(?:DATE\((9\d{{3}}), 1, 1\)|TIMESTAMP\((9\d{{3}}), 1, 1, 0, 0, 0\.0\))|{NAME_PLACE}"),
     with_fractions=True,
 )
+
+STREAMING = replace(DUCKDB, name="duckdb streaming", compiled=_for_duckdb_streaming)
+"""DuckDB's, for questions over single calls: what a question names twice is read twice instead of being set aside. DuckDB sets aside whole rows
+of it: the search for waste in 3.3 million calls took 2.2 GB of memory and 7.2 s of CPU, and without 0.4 GB and 5.6 s."""

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from warehouse import callers, feature_users
-from warehouse.compiling import sql_of
+from warehouse.compiling import STREAMING, sql_of
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
 from warehouse.filing import META, path_text
@@ -264,9 +264,12 @@ class Warehouse:
         """The SQL that answers an expression, for "how was this obtained"."""
         return sql_of(expression.op())
 
-    def arrow(self, expression: ir.Expr) -> pa.Table:
-        """The answer as an Arrow table, with exact types: money is decimal, counts are int64."""
-        statement = self.sql(expression)
+    def arrow(self, expression: ir.Expr, *, streaming: bool = False) -> pa.Table:
+        """The answer as an Arrow table, with exact types: money is decimal, counts are int64.
+
+        streaming: for a question over millions of single calls, see `warehouse.compiling.STREAMING`. The answer is the same.
+        """
+        statement = sql_of(expression.op(), STREAMING) if streaming else self.sql(expression)
         return self.remember(statement, lambda: self._ask(statement)) if self.remember else self._ask(statement)
 
     def _ask(self, statement: str) -> pa.Table:

@@ -92,13 +92,13 @@ class Searching:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.times = 0
-        search = waste_sums._sums
+        search = waste_sums._found
 
         def counted(*arguments: Any) -> Any:
             self.times += 1
             return search(*arguments)
 
-        monkeypatch.setattr(waste_sums, "_sums", counted)
+        monkeypatch.setattr(waste_sums, "_found", counted)
 
     def during(self, warehouse: Warehouse) -> tuple[int, list[pd.DataFrame]]:
         before = self.times

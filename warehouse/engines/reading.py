@@ -126,7 +126,7 @@ class EngineWarehouse(Warehouse):
                 self._kept[name] = ibis.table(expression.schema(), name=relation)
             return self._kept[name]
 
-    def arrow(self, expression: ir.Expr) -> pa.Table:
+    def arrow(self, expression: ir.Expr, *, streaming: bool = False) -> pa.Table:  # noqa: ARG002 - an engine decides by itself
         """The answer as an Arrow table with the types that DuckDB gives: exact decimals, int64 counts, times without a zone, booleans."""
         statement, schema = self.sql(expression), expression.as_table().schema()
 
