@@ -3,7 +3,7 @@
 ```
 <store>/prepared/<name>-<key>/<table>.arrow   the tables, uncompressed, so that they are read by mapping them into memory
 <store>/prepared/turn.lock                    who prepares ahead of being asked
-<store>/prepared/<name>-<key>/about.json      the fact files that they were made of, and the key in words
+<store>/prepared/<name>-<key>/about.json      the fact files that they were made of, the key in words, and the tables' checksums
 ```
 
 The key is a digest of everything that the tables depend on (`Needs`): the fact files that were looked at, which never change; the content of small
@@ -23,10 +23,12 @@ import fcntl
 import hashlib
 import json
 import logging
+import mmap
 import os
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -222,11 +224,11 @@ def _program() -> str:
 def _read(place: Path) -> dict[str, pa.Table] | None:
     """The tables of a folder; None where there is none, or it is damaged (it is removed then)."""
     try:
-        names = json.loads((place / _ABOUT).read_text(encoding="utf-8"))["tables"]
-        tables = {name: _mapped(place / f"{name}.arrow") for name in names}
+        known = json.loads((place / _ABOUT).read_text(encoding="utf-8"))["tables"]
+        tables = {name: _mapped(place / f"{name}.arrow", checksum) for name, checksum in known.items()}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, AttributeError, pa.ArrowException) as error:
         _log.warning("%s is damaged and is made anew: %s", place, error)
         _remove(place)
         return None
@@ -235,23 +237,40 @@ def _read(place: Path) -> dict[str, pa.Table] | None:
     return tables
 
 
-def _mapped(path: Path) -> pa.Table:
+def _mapped(path: Path, checksum: int) -> pa.Table:
+    """Raises ValueError for a file that is not what was written."""
+    status = path.stat()
+    if _checksum(path, status.st_ino, status.st_mtime_ns, status.st_size) != checksum:
+        raise ValueError(f"{path.name} is not what was written")
     with pa.memory_map(str(path)) as source:
         return pa.ipc.open_file(source).read_all()
+
+
+@lru_cache(maxsize=1024)
+def _checksum(path: Path, _inode: int, _changed: int, size: int) -> int:
+    """CRC-32 of a file, read once per process: 6.5 GB/s, where BLAKE2 takes five times as long. It notices damage, not malice."""
+    if not size:
+        return 0
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return zlib.crc32(content)
 
 
 def _keep(place: Path, tables: Tables, needs: Needs, files: list[str]) -> None:
     """Write the folder under another name, durably, then give it its own. Raises OSError."""
     place.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=place.parent))
+    checksums = {}
     try:
         for name, table in tables.items():
-            with (making / f"{name}.arrow").open("wb") as stream:
+            path = making / f"{name}.arrow"
+            with path.open("wb") as stream:
                 with pa.ipc.new_file(stream, table.schema) as writer:
                     writer.write_table(table)
                 stream.flush()
                 os.fsync(stream.fileno())
-        about = {"tables": sorted(tables), "files": files, "inputs": needs.inputs}
+            status = path.stat()
+            checksums[name] = _checksum(path, status.st_ino, status.st_mtime_ns, status.st_size)
+        about = {"tables": checksums, "files": files, "inputs": needs.inputs}
         (making / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
         making.chmod(0o755)
         # Fails where another process was quicker: what it made is the same.

@@ -163,6 +163,21 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path, part: str, damage: bytes) -
     assert is_found(warehouse, CALLS)
 
 
+def test_a_single_flipped_bit_is_noticed_by_the_next_process(tmp_path: Path) -> None:
+    warehouse = load(tmp_path, month(5))
+    assert not is_found(warehouse, CALLS)
+    (folder,) = (tmp_path / FOLDER).iterdir()
+    path = folder / "values.arrow"
+    content = bytearray(path.read_bytes())
+    amount = content.index((1_000_000_001).to_bytes(16, "little"))
+    content[amount] ^= 1
+    path.write_bytes(content)
+    # Arrow itself reads it without a word, as another amount.
+    assert pa.ipc.open_file(path).read_all()["amount"][0].as_py() == Decimal("0.1000000000")
+    assert not is_found(warehouse, CALLS)
+    assert is_found(warehouse, CALLS)
+
+
 def test_where_nothing_can_be_written_everything_is_made(tmp_path: Path) -> None:
     warehouse = load(tmp_path, month(5))
     (tmp_path / FOLDER).write_text("in the way")
