@@ -11,12 +11,13 @@ import dataclasses
 import importlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 import streamlit as st
@@ -200,18 +201,44 @@ def answer(function: Callable[..., Answer], *scalars: Any) -> Answer:
 
     Raises TypeError for any other argument, and whatever the function raises (errors are not kept).
     """
+    return asked(function, *scalars).answer()
+
+
+@dataclass(frozen=True)
+class Asked(Generic[Answer]):
+    """A question of this session, which any thread may answer: what it asks of whom was looked up when it was put."""
+
+    place: tuple[str, str, int, str, str]
+    """What its answer is kept under."""
+    _of: Warehouse
+    _scalars: tuple[Any, ...]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its answer is kept now."""
+        return self.place in _answers
+
+    def answer(self) -> Answer:
+        """See `answer`."""
+        copy: Answer = _answers.get(
+            self.place, lambda: copied(_computed(self.place[3], self._of, self._scalars))
+        ).copy()
+        return copy
+
+
+def asked(function: Callable[..., Answer], *scalars: Any) -> Asked[Answer]:
+    """The question that `answer` answers, put by this session and not answered yet. Raises TypeError as `answer` does."""
     name = f"{function.__module__}:{function.__qualname__}"
     if "<" in name:
         raise TypeError(f"{name} is no top-level function, so that its answers could not be told apart")
     key = ", ".join(_key(value) for value in scalars)
-    asked = warehouse()
-    place = (str(asked.store.path), asked.snapshot_id, asked.revision, name, key)
-    return _answers.get(place, lambda: copied(_computed(name, asked, scalars))).copy()
+    of = warehouse()
+    return Asked((str(of.store.path), of.snapshot_id, of.revision, name, key), of, scalars)
 
 
-def _computed(name: str, asked: Warehouse, scalars: tuple[Any, ...]) -> Any:
+def _computed(name: str, of: Warehouse, scalars: tuple[Any, ...]) -> Any:
     module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)(asked, *scalars)
+    return getattr(importlib.import_module(module), function)(of, *scalars)
 
 
 def _key(value: Any) -> str:

@@ -12,11 +12,13 @@ from analytics.waste_kinds import CERTAINTIES, IDLE_GPU
 from pages import _draw as draw
 from pages._data import answer, configuration
 from pages._filters import current, describe
+from pages._later import being_found_out, later
 from pages._links import link
 from pages._palette import SERIES
 from pages._part_bars import part_bars
 from pages._provenance import how_obtained
 
+HOW = "Measured is what the data show; likely follows a rule of thumb; to be checked is for somebody to judge. Costs of calls are as traced."
 LEVER_LINKS = {"features": "See the features", "gpus": "What would smaller or sleeping GPUs save?"}
 
 
@@ -126,12 +128,11 @@ def page() -> None:
     """Search and draw what was found."""
     filters = current()
     with st.spinner("Looking through the calls …"):
-        report = answer(waste_report, filters)
-    draw.headline(
-        report.summary.headline,
-        "Measured is what the data show; likely follows a rule of thumb; to be checked is for somebody to judge. Costs of calls are as traced.",
-        kicker=describe(filters),
-    )
+        report = later(waste_report, filters)
+    draw.headline("What could be avoided" if report is None else report.summary.headline, HOW, kicker=describe(filters))
+    if report is None:
+        being_found_out("What was paid for and not needed", (waste_report, filters))
+        return
     if report.findings.empty:
         st.caption(
             "Looked for: repeated embeddings, answers thrown away, unread caches, jobs without an owner, long answers, constant context, "

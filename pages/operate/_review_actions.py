@@ -49,10 +49,20 @@ def section_notes(week: Week, section: str, page: str, notes: Sequence[Note]) ->
             _note(note)
     with st.container(horizontal=True, vertical_alignment="center", key=f"{TOOLS}{section}"):
         if may(ANALYST):
-            with st.popover("Note or action", icon=":material/add_comment:", key=f"review_{section}_add"):
-                _form(week, section)
+            _add(week, section)
         if page:
             link(page, "All of it on its page")
+
+
+@st.fragment
+@draw.guarded
+def _add(week: Week, section: str) -> None:
+    """The button that opens the form for a remark or an action. Closed it has no form in it: ten of them took half the time of a run of the page."""
+    with st.popover(
+        "Note or action", icon=":material/add_comment:", key=f"review_{section}_add", on_change="rerun"
+    ) as popover:
+        if popover.open:
+            _form(week, section)
 
 
 def decided(week: Week, today: date) -> None:

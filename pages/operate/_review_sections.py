@@ -7,6 +7,7 @@ import streamlit as st
 
 from analytics.filters import Filters
 from analytics.snapshot_report import Column as ReportColumn
+from analytics.weekly_review import Step
 from analytics.weekly_review_model import MARK_SIGNS, MARK_WORDS, Mark, Section, more_rows
 from analytics.weekly_review_week import WeekDays
 from analytics.why_changed import change
@@ -30,6 +31,13 @@ def heading(section: Section, number: int) -> None:
         st.markdown(f"#### {number} · {draw.plain(section.title)} {badge}", anchors=False)
         st.markdown(f"**{draw.plain(section.sentence)}.**")
         st.caption(f":material/menu_book: {draw.plain(section.how_to_read)}")
+
+
+def on_its_way(step: Step, number: int) -> None:
+    """A section's place while it is being found out."""
+    with st.container(gap="xxsmall"):
+        st.markdown(f"#### {number} · {draw.plain(step.title)}", anchors=False)
+        st.caption(":material/hourglass_top: Being found out")
 
 
 def content(section: Section, days: WeekDays) -> None:

@@ -14,6 +14,7 @@ from pages import _draw as draw
 from pages import _periods
 from pages._data import answer
 from pages._filters import current, describe
+from pages._later import being_found_out, later
 from pages._names import named
 
 SCOPES = {"Models in use": "used", "Own agreements": "contract", "All": "all"}
@@ -155,15 +156,18 @@ def page() -> None:
     filters = current()
     place = st.container()
     picked, at = choice()
-    report = answer(repriced_report, filters, picked, at)
+    report = later(repriced_report, filters, picked, at)
     with place:
         draw.headline(
-            report.headline,
+            "The period's calls at other prices" if report is None else report.headline,
             "Every call keeps the price of its own day; a changed price becomes a restatement, never a silent change of the past. "
             "Below: the same calls at other prices, then every price with its book and source.",
             kicker=describe(filters),
         )
-    compare(report, filters, picked)
+    if report is None:
+        being_found_out("What the same calls would have cost", (repriced_report, filters, picked, at))
+    else:
+        compare(report, filters, picked)
     summary = answer(price_summary, filters)
     if summary.without_price:
         st.caption(

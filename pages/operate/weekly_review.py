@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 
 import streamlit as st
 
 from analytics.filters import Filters
 from analytics.snapshot_report_views import report
-from analytics.weekly_review import STEPS, assembled, section
+from analytics.weekly_review import STEPS, Step, assembled, section
 from analytics.weekly_review_model import MARK_SIGNS, Review, Section
 from analytics.weekly_review_notes import Action, Note, actions, notes_of
 from analytics.weekly_review_paper import html, pdf
@@ -18,10 +19,11 @@ from analytics.weekly_review_week import Week, WeekDays, days_of, default_week, 
 from pages import _draw as draw
 from pages import _share
 from pages._data import answer, configuration, warehouse
+from pages._later import being_found_out, later
 from pages._paper import print_styles
 from pages._people import ANALYST, may
 from pages.operate._review_actions import TOOLS, decided, earlier, last_action, section_notes
-from pages.operate._review_sections import content, heading
+from pages.operate._review_sections import content, heading, on_its_way
 
 HOW = (
     "One path, top to bottom. What is marked to decide wants a word: write a note or an action where it stands. The sidebar's filters do not apply: "
@@ -46,11 +48,10 @@ def week_chosen() -> Week:
     return read_week(str(chosen)) if chosen in names else default
 
 
-def told(key: str, week: Week, today: date) -> Section:
-    """One section, kept until the data or what it knows of people's state change."""
-    kinds = next(step.kinds for step in STEPS if step.key == key)
-    revision = warehouse().state.revision(*kinds) if kinds else 0
-    return answer(section, key, week, today, revision)
+def question(step: Step, week: Week, today: date) -> tuple[Any, ...]:
+    """What a section is asked with: it is kept until the data or what it knows of people's state change."""
+    revision = warehouse().state.revision(*step.kinds) if step.kinds else 0
+    return section, step.key, week, today, revision
 
 
 def draw_section(
@@ -105,19 +106,32 @@ def page() -> None:
     for sentence in days.missing:
         st.warning(draw.plain(sentence), icon=":material/event_busy:")
     overview = st.container()
-    sections = []
+    sections: list[Section] = []
+    awaited: list[tuple[Any, ...]] = []
     # Read once: each of the twelve sections asks for them.
     known, notes = actions(warehouse().state), notes_of(warehouse().state, week)
     for number, step in enumerate(STEPS, start=1):
         with st.container(key=f"review_{step.key}"):
             with draw.guard():
-                found = told(step.key, week, today)
-                sections.append(found)
-                draw_section(in_hand(found, week, known), number, week, days, today, notes)
+                asked = question(step, week, today)
+                # What the first section was waited for is enough for one run.
+                found: Section | None = later(*asked, patience=0.0 if awaited else None)
+                if found is None:
+                    awaited.append(asked)
+                    on_its_way(step, number)
+                else:
+                    sections.append(found)
+                    draw_section(in_hand(found, week, known), number, week, days, today, notes)
             st.space("small")
+    kicker = f"{week.name} · {week.words} · days cut in {configuration().reporting_time_zone}"
+    if awaited:
+        with top:
+            draw.headline(f"The review of {week.words}", HOW, kicker=kicker)
+            being_found_out(f"What {len(awaited)} of the {len(STEPS)} sections tell", *awaited)
+        return
     review = assembled(warehouse(), week, tuple(sections))
     with top:
-        draw.headline(review.headline, HOW, kicker=f"{week.name} · {week.words} · days cut in {review.zone}")
+        draw.headline(review.headline, HOW, kicker=kicker)
     with overview:
         st.caption(draw.plain("   ".join(f"{MARK_SIGNS[one.mark]} {one.title}" for one in review.sections)))
     with tools:

@@ -70,6 +70,10 @@ def test_what_is_decided_is_kept_and_asked_for_in_the_next_week(store: Path, mon
 
 def test_a_remark_stands_at_its_section_and_can_be_taken_away(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_product(monkeypatch, store, PAGE)
+    # Closed, the button has no form in it.
+    assert not [area for area in app.text_area if area.key == "review_waste_new_text"]
+    app.session_state["review_waste_add"] = True
+    app.run()
     app.text_area(key="review_waste_new_text").input("Known")
     next(button for button in app.button if button.label == "Keep it" and "waste" in str(button.form_id)).click().run()
     (note,) = notes_of(State(store), W22)
