@@ -64,7 +64,10 @@ def price_history(warehouse: Warehouse, filters: Filters, scope: str = "used") -
 
 def price_changes(warehouse: Warehouse, filters: Filters, scope: str = "used") -> pd.DataFrame:
     """The rows of `price_history` that replaced another price of their book at another amount, the newest first."""
-    frame = price_history(warehouse, filters, scope)
+    return _changed(price_history(warehouse, filters, scope))
+
+
+def _changed(frame: pd.DataFrame) -> pd.DataFrame:
     changed = frame.loc[frame["previous"].notna() & (frame["previous"] != frame["amount"])]
     order = sorted(range(len(changed)), key=lambda place: -changed["valid_from"].iloc[place].timestamp())
     return changed.iloc[order].reset_index(drop=True)
@@ -89,7 +92,7 @@ def price_summary(warehouse: Warehouse, filters: Filters) -> PriceSummary:
     sums = calls.group_by(["provider", "model"]).agg(known=calls.cost.count())
     used = rows_of(warehouse, sums)
     frame = price_history(warehouse, filters)
-    changes = price_changes(warehouse, filters)
+    changes = _changed(frame)
     days = [moment.date() for moment in changes["valid_from"] if moment.date() <= filters.end]
     agreed = price_history(warehouse, filters, "contract")
     return PriceSummary(
