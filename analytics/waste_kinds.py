@@ -93,8 +93,9 @@ CALL_KINDS: tuple[WasteKind, ...] = (
     WasteKind(
         "uncached-context", "Constant context that is never cached",
         "Put the constant part first and let the provider cache it; or cut it: it is sent with every call.",
-        "prompt-caching", MEASURED, uncached_context,
-        lambda row: f"{_carried(row)}, and hardly any of it is read from a cache; counted is what it costs above the price of cached input",
+        "prompt-caching", LIKELY, uncached_context,
+        lambda row: f"{_carried(row)}, and hardly any of it is read from a cache; counted is what it costs above the price of cached input, which is "
+        "the most that caching saves: the first call, and each after a pause longer than the cache's life, pays in full or writes the cache",
     ),
     WasteKind(
         "constant-context", "Constant context without a known cache price",
