@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -54,29 +56,60 @@ def expected(version: int) -> tuple[Decimal, Decimal, int, int]:
     return Decimal(version * LINES) / 100, Decimal(version * LINES) / 100, LINES, LINES
 
 
+@contextmanager
+def loader(store: Path) -> Iterator[tuple[Callable[[int], int], Callable[[], None]]]:
+    """Begin to load a version in a process of its own, which is told by its number, and wait until that has ended in whatever way."""
+    command = [sys.executable, "-m", "tests.warehouse.test_killed_load", str(store)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, bufsize=1, **pipes) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        ask, answers = parent.stdin, parent.stdout
+
+        def begin(version: int) -> int:
+            ask.write(f"{version}\n")
+            return int(answers.readline())
+
+        def wait() -> None:
+            assert answers.readline() == "over\n"
+
+        yield begin, wait
+        ask.close()
+    assert parent.returncode == 0
+
+
+def _load_as_told(path: Path) -> None:
+    """In a process that has imported everything once: each load is a fork of it, so that twenty do not import twenty times."""
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            load(path, int(line))
+            os._exit(0)
+        print(pid, flush=True)  # noqa: T201 - tells the test whom to kill
+        os.waitpid(pid, 0)
+        print("over", flush=True)  # noqa: T201
+
+
 def test_twenty_kills_leave_old_or_new_and_never_a_mix(tmp_path: Path) -> None:
     store = tmp_path / "store"
     load(store, 1)
     started = time.monotonic()
     load(store, 2)
     usual = time.monotonic() - started
-    at, seen = 2, set()
+    at = 2
     chance = random.Random(7)
-    for _ in range(KILLS):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tests.warehouse.test_killed_load", str(store), str(at + 1)], stdout=subprocess.PIPE
-        )
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"loading\n"
-        time.sleep(chance.uniform(0.0, usual * 1.2))
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
-        found = sums(store)
-        assert found in (expected(at), expected(at + 1))
-        seen.add(found == expected(at + 1))
-        at = at + 1 if found == expected(at + 1) else at
-    load(store, at + 1)
+    with loader(store) as (begin, wait):
+        for _ in range(KILLS):
+            pid = begin(at + 1)
+            time.sleep(chance.uniform(0.0, usual * 1.2))
+            with suppress(ProcessLookupError):  # it may be done already
+                os.kill(pid, signal.SIGKILL)
+            wait()
+            found = sums(store)
+            assert found in (expected(at), expected(at + 1))
+            at = at + 1 if found == expected(at + 1) else at
+        begin(at + 1)
+        wait()  # this one is left alone
     assert sums(store) == expected(at + 1)
     facts = {path.name for path in (store / "facts").iterdir()}
     named = {file.name for path in (store / "snapshots").iterdir() for file in Store(store).snapshot(path.stem).files}
@@ -85,5 +118,4 @@ def test_twenty_kills_leave_old_or_new_and_never_a_mix(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    print("loading", flush=True)  # noqa: T201 - tells the parent that imports are done
-    load(Path(sys.argv[1]), int(sys.argv[2]))
+    _load_as_told(Path(sys.argv[1]))
