@@ -169,7 +169,7 @@ def test_a_constant_context_that_no_known_cache_price_lowers_is_to_be_checked(mo
     assert len(waste_evidence(facts, MAY, "constant-context", ("search", None, BIG))) == 60
 
 
-def test_a_cache_discount_is_what_caching_saves_for_certain() -> None:
+def test_a_cache_discount_is_the_most_that_caching_saves() -> None:
     """480,000 tokens at $5 less $0.50 per million."""
     frame = found(warehouse_of(context(), prices=prices(price(BIG, "cache_read", D("0.5")))))
     assert list(frame.index) == ["uncached-context"]
