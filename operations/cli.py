@@ -5,6 +5,8 @@ Messages for people go to stderr, data to stdout. Exit codes: 0 fine, 1 a check 
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -94,9 +96,14 @@ def main() -> None:
 
 
 def _of_the_machine(error: OSError) -> str:
-    """What the operating system refused, and on which file: no space left, not permitted, a folder where a file should be."""
+    """What the operating system refused, on which file, and what helps: not permitted, no space left, a folder where a file should be."""
     what = error.strerror or str(error)
-    return f"{error.filename}: {what}" if error.filename is not None else what
+    told = f"{error.filename}: {what}" if error.filename is not None else what
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{told}; give the user {os.geteuid()} the right to it, or choose another place (--store PATH for the store)"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{told}; free some space, or choose another disk (--store PATH for the store)"
+    return told
 
 
 def _stop(reason: Exception | str, code: int) -> None:

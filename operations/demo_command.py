@@ -35,7 +35,8 @@ def demo(
 
     settings = context.obj
     store = Store(settings.store)
-    if store.current() is not None:
+    current = store.current()
+    if current is not None and current.has_facts:
         if if_empty:
             return
         raise StoreError(f"{settings.store} already holds data: the demo goes into an empty store only (--store PATH)")

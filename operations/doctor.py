@@ -81,6 +81,11 @@ def store_findings(store: Store) -> Iterator[Found]:
     except PercallError as error:
         yield _found("store", "problem", place, str(error))
         return
+    except OSError as error:
+        yield _found(
+            "store", "problem", place, f"cannot be read ({error.strerror})", f"give the user {os.getuid()} the right to read it"
+        )  # fmt: skip
+        return
     if snapshot is None:
         yield _found(
             "store", "warning", place, "nothing was ever loaded", "run percall sync, percall load PATH or percall demo"
@@ -178,7 +183,7 @@ def price_findings(store: Store, configuration: Configuration) -> Iterator[Found
 def _opened(store: Store, configuration: Configuration) -> Warehouse | None:
     try:
         return open_current(Path(store.path), configuration)
-    except PercallError:
+    except (PercallError, OSError):
         return None  # told with the store
 
 

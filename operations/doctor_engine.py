@@ -20,6 +20,8 @@ def engine_findings(store: Store, configuration: Configuration) -> Iterator[Foun
         if settings is None:
             return
         newest, mine = newest_publication(configuration), store.current_id()
+    except PermissionError:
+        return  # told with the store
     except (InputError, StoreError) as error:
         yield Found("engine", Finding("problem", "engine", str(error), "until it answers, pages and exports do not"))
         return

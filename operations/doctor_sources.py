@@ -26,7 +26,7 @@ def source_findings(sources: Sequence[SourceSettings], records: SyncRecords, wai
     """
     try:
         latest = records.latest()
-    except PercallError:
+    except (PercallError, OSError):
         latest = None  # told with the store
     looks = [_Look(settings) for settings in sources]
     for look in looks:

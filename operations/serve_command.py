@@ -39,7 +39,8 @@ def serve(
     from warehouse.store import Store
 
     settings = context.obj
-    if Store(settings.store).current() is None:
+    current = Store(settings.store).current()
+    if current is None or not current.has_facts:
         say(
             "The store is empty: `percall load PATH...` fills it with your files, `percall demo` with the demo company."
         )
@@ -82,5 +83,5 @@ def _probe(address: str, port: int) -> None:
             probe.bind((address, port))
         except OSError as error:
             raise InputError(
-                f"cannot listen on {address}:{port} ({error.strerror}): choose another with --port"
+                f"cannot listen on {address}:{port} ({error.strerror}): choose another with --port (make run PORT={port + 1})"
             ) from error

@@ -138,6 +138,7 @@ def _scenario(
     from analytics.simulators.build_situation import build_situation
     from analytics.simulators.saved_scenarios import find_scenario, saved_scenarios
     from analytics.simulators.scenario import read_scenario_file
+    from warehouse.errors import InputError
     from warehouse.reader import open_current
 
     warehouse = open_current(settings.store, settings.configuration)
@@ -146,6 +147,10 @@ def _scenario(
         scenario = read_scenario_file(path)
     else:
         scenario = find_scenario(warehouse.state, what).scenario
+    if warehouse.is_empty:
+        raise InputError(
+            "the store holds neither bills nor calls: load some with `percall load`, or see `percall demo`"
+        )
     start, end, where, basis = chosen
     filters = chosen_filters(warehouse, start, end, where, basis, "month")
     situation = build_situation(warehouse, filters)

@@ -78,7 +78,7 @@ class Loading:
         self._stack.callback(self.staging.close)
         self.connection = self.staging.connection
         base = self.writer.base
-        if self.demo and base is not None and not base.demo and any(file.table != META for file in base.files):
+        if self.demo and base is not None and not base.demo and base.has_facts:
             self._stack.close()
             raise StoreError(
                 f"{self.store.path} holds data of your own: fill another store with the demo company (--store PATH)"

@@ -60,6 +60,11 @@ class Snapshot:
     demo: bool
     files: tuple[FactFile, ...] = field(default=())
 
+    @property
+    def has_facts(self) -> bool:
+        """Whether anything happened in it: more than the small tables, which a load of refused files leaves too."""
+        return any(file.month for file in self.files)
+
     def of(self, table: str) -> list[FactFile]:
         """The files of one table, by month."""
         return sorted((file for file in self.files if file.table == table), key=lambda file: file.month)

@@ -18,6 +18,7 @@ from pyarrow import parquet
 from tests.operations.bills import HEADER, call, line, write, write_calls
 from tests.operations.command import (
     PERCALL,
+    REPOSITORY,
     Answer,
     billed,
     environment,
@@ -450,6 +451,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, word: str) -> None:
     assert word in answer.err
 
 
+SCENARIO = REPOSITORY / "data" / "scenarios" / "march-to-may.toml"
 MISUSES: dict[str, tuple[list[str], str]] = {
     "a file for a store, written": (["--store", "file", "load", "bill.csv"], "a file"),
     "a file for a store, read": (["--store", "file", "export", "totals"], "a file"),
@@ -460,6 +462,8 @@ MISUSES: dict[str, tuple[list[str], str]] = {
     "output onto a folder": (["export", "totals", "-o", "."], "directory"),
     "a kind alone": (["load", "focus"], "which files"),
     "both ways to settle an overlap": (["load", "--add", "--replace", "bill.csv"], "exclude each other"),
+    "output where nobody may write": (["export", "totals", "-o", "/sys/x.csv"], "give the user"),
+    "a replay of nothing": (["simulate", str(SCENARIO)], "percall demo"),
     "no port": (["serve", "--port", "99999"], "65535"),
     "no command": ([], "command"),
     "a command that is none": (["lod", "bill.csv"], "lod"),

@@ -9,7 +9,9 @@ from pathlib import Path
 from tests.operations.bills import line, write
 from tests.operations.command import money, percall, snapshot, totals
 from warehouse.configuration import Configuration
+from warehouse.loading import Loading
 from warehouse.reader import open_current
+from warehouse.store import Store
 
 
 def is_demo(store: Path) -> bool:
@@ -29,6 +31,21 @@ def test_a_store_with_data_is_refused_and_left_alone(tmp_path: Path) -> None:
     quiet = percall("demo", "--if-empty", store=store)
     assert (quiet.code, quiet.out, quiet.err) == (0, b"", "")
     assert (totals(store), snapshot(store)) == (before, name)
+
+
+def test_files_that_were_refused_leave_room_for_the_demo(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    (tmp_path / "notes.txt").write_text("hello")
+    assert percall("load", tmp_path / "notes.txt", store=store).code == 2
+    current = Store(store).current()
+    assert current is not None
+    assert not current.has_facts
+    with Loading(Store(store), Configuration(), demo=True) as loading:
+        assert loading.base == current
+    assert percall("load", write(tmp_path / "bill.csv", [line()]), store=store).code == 0
+    current = Store(store).current()
+    assert current is not None
+    assert current.has_facts
 
 
 def test_the_demo_itself_is_not_filled_twice(demo_store: Path) -> None:
