@@ -47,7 +47,7 @@ def live_source(kind: str) -> LiveSource:
         if error.name == f"connectors.live.{name}":
             raise InputError(f"sources of kind {kind!r} are not part of this installation") from error
         raise InputError(
-            f"sources of kind {kind!r} need the package {error.name!r}, which is not installed: run `pip install percall` again"
+            f"sources of kind {kind!r} need the package {error.name!r}, which is not installed: run `make setup` in Percall's folder again"
         ) from error
     return cast(LiveSource, module)
 
