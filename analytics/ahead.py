@@ -79,7 +79,7 @@ def _of_week(warehouse: Warehouse, week: Week) -> list[Question]:
     return bridge + [
         (step.title.lower(), partial(section, warehouse, step.key, week, week.end))
         for step in STEPS
-        if step.kept or step.key == "anomalies"
+        if step.looks_at_calls
     ]
 
 

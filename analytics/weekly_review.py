@@ -52,6 +52,11 @@ class Step:
     kinds: tuple[str, ...] = ()
     kept: bool = False
 
+    @property
+    def looks_at_calls(self) -> bool:
+        """Whether it takes long the first time, for it is told of more than roll-ups and people's state."""
+        return self.kept or self.key == "anomalies"
+
 
 STEPS: tuple[Step, ...] = (
     Step("actions", "Actions of earlier reviews", f"{_HERE}:earlier_actions", (ACTION_KIND,)),
