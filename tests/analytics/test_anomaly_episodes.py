@@ -113,6 +113,16 @@ def test_two_events_of_one_day_that_no_parent_explains_stay_two() -> None:
     }
 
 
+def test_what_still_goes_on_is_told_before_what_is_over_and_cost_more() -> None:
+    calls = calls_of(70, "ask", 20, {50: 4}, model="gpt-4o") + calls_of(
+        70, "summarize", 10, {69: 3}, model="gpt-4o-mini"
+    )
+    now, over = episodes(warehouse_of(calls), period())
+    assert (now.is_ongoing, over.is_ongoing) == (True, False)
+    assert now.last_day == FIRST + timedelta(days=69)
+    assert over.excess > now.excess > 0
+
+
 def test_an_event_does_not_depend_on_where_the_period_begins(runaway: Warehouse) -> None:
     day = FIRST + timedelta(days=60)
     for start in (day - timedelta(days=30), day):

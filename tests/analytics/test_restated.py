@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from analytics.filters import Filters
-from analytics.restated import headline, newest_restatement, restated_by_day, restated_by_source, restated_summary
+from analytics.restated import (
+    RestatedSummary,
+    headline,
+    newest_restatement,
+    restated_by_day,
+    restated_by_source,
+    restated_summary,
+)
 from tests.analytics.facts import warehouse_of
 from tests.warehouse.price_rows import price_file
 from tests.warehouse.rows import call_rows
@@ -84,6 +91,7 @@ def test_the_sums_agree_and_the_sentence_says_them() -> None:
     )
     assert headline(facts, MAY, SINCE) == "2 past days changed since 1 June 2026, by +$2.50 in all; late lines: +$3.00"
     assert headline(facts, MAY, date(2026, 7, 1)) == "No past day was told differently since 1 July 2026"
+    assert restated_summary(facts, MAY, date(2026, 7, 1)) == RestatedSummary(0, D(0), None, None, D(0))
     assert newest_restatement(facts, MAY) == date(2026, 6, 3)
     assert newest_restatement(store(), MAY) is None
 

@@ -243,6 +243,14 @@ def test_a_premium_model_on_short_calls() -> None:
     assert waste(warehouse_of([one | {"labels": {"complexity": "0.9"}} for one in calls], prices=prices()), MAY).empty
 
 
+def test_of_models_that_are_named_equally_alike_the_cheaper_is_compared_with() -> None:
+    """0.25 and 0.40 USD are less than 0.15 and 0.60 together: 500 + 100 tokens cost $0.000165 there."""
+    nano = (price("big-nano", "input", D("0.25")), price("big-nano", "output", D("0.40")))
+    calls = numbered(priced(1 + number % 20, number, 500, 100) for number in range(300))
+    row = found(warehouse_of(calls, prices=prices(*nano))).loc["premium-model"]
+    assert row.waste == 300 * (D("0.004") - D("0.000165"))
+
+
 def hours(idle: int, busy: int) -> list[dict[str, Any]]:
     return [
         {"hour": moment("2026-05-01", "00:00") + timedelta(hours=number), "resource": "gpu-1", "gpu": "L4", "gpu_count": 1,
