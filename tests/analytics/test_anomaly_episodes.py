@@ -22,6 +22,7 @@ from analytics.anomalies_states import (
     history,
     mark_expected,
     open_flags,
+    recent,
     reopen,
     snooze,
     withdraw,
@@ -203,6 +204,12 @@ def test_what_was_announced_is_expected(event: Episode, tmp_path: Path) -> None:
     assert [one.series for one in expected_events(state)] == ["any"]
     with pytest.raises(InputError, match="before it starts"):
         announce(state, ExpectedEvent("x", "any", TODAY, TODAY - timedelta(days=1)), author="Ann")
+
+
+def test_the_last_four_weeks_are_28_days_that_end_with_the_newest(runaway: Warehouse) -> None:
+    assert recent(runaway) == Filters(FIRST + timedelta(days=42), FIRST + timedelta(days=69))
+    assert recent(warehouse_of([call("2026-05-01", "1")])) == Filters(date(2026, 5, 1), date(2026, 5, 1))
+    assert recent(warehouse_of()) is None
 
 
 def test_open_flags_are_those_of_the_last_four_weeks_above_the_minimum(demo_warehouse: Warehouse) -> None:
