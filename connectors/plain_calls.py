@@ -160,7 +160,6 @@ def query(columns: Columns, configuration: Configuration, *, has_ids: bool | Non
         if not field.name.startswith("_")
         and field.name not in (*TOKEN_CLASSES, "call_id", "status", "reported_cost", "input_hash")
     ]
-    total = " + ".join(f"coalesce({name}, 0)" for name in TOKEN_CLASSES)
     known = columns.always("call_id", *FIELDS[0].synonyms) if has_ids is None else has_ids
     content, identity = ("NULL", "call_id") if known else _made_identity(columns)
     doubt = noted = ""
@@ -190,10 +189,7 @@ def query(columns: Columns, configuration: Configuration, *, has_ids: bool | Non
             ) FROM writes
         ),
         checked AS (
-            SELECT *, coalesce(_input <> uncached_input_tokens + _other_input, false)
-                OR coalesce(_completion <> output_tokens + _other_output, false)
-                OR coalesce(_writes <> coalesce(_five, 0) + coalesce(cache_write_1h_tokens, 0), false)
-                OR (coalesce(_total <> {total}, false) AND coalesce({classes}) IS NOT NULL) AS _differs
+            SELECT *, {_differs(columns)} AS _differs
             FROM classes
         )
         SELECT _row, {", ".join(kept)}, {classes}, labels,
@@ -204,6 +200,19 @@ def query(columns: Columns, configuration: Configuration, *, has_ids: bool | Non
             CASE WHEN _differs THEN ['token_total'] ELSE [] END AS flags,
             'calls' AS source, {column} AS _column, {reason} AS _reason{noted}
         FROM checked"""
+
+
+def _differs(columns: Columns) -> str:
+    """Condition: a total that the file gives is not the sum of its parts. A file without totals has nothing to compare."""
+    total = " + ".join(f"coalesce({name}, 0)" for name in TOKEN_CLASSES)
+    conditions = {
+        "_input": "_input <> uncached_input_tokens + _other_input",
+        "_completion": "_completion <> output_tokens + _other_output",
+        "_writes": "_writes <> coalesce(_five, 0) + coalesce(cache_write_1h_tokens, 0)",
+        "_total": f"_total <> {total} AND coalesce({', '.join(TOKEN_CLASSES)}) IS NOT NULL",
+    }
+    given = [f"coalesce({condition}, false)" for name, condition in conditions.items() if columns.find(*_TOKENS[name])]
+    return " OR ".join(given) or "false"
 
 
 def warnings(columns: Columns) -> list[str]:

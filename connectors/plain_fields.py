@@ -113,6 +113,8 @@ def _counted(number: str) -> str:
 
 
 def _with_default(columns: Columns, field: Field, value: str) -> str:
+    if field.type in ("text", "lower", "currency"):
+        return f"coalesce({value}, {field.default})"  # the value is NULL where its text is: a quarter of the time
     return f"CASE WHEN {columns.text(*field.names)} IS NULL THEN {field.default} ELSE {value} END"
 
 

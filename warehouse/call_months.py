@@ -6,7 +6,7 @@ two months are at work at a time: one is summed up, the next is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import date, timedelta
 from decimal import Decimal
@@ -16,12 +16,14 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from warehouse.call_layout import SAME_MODEL, WORTH_IT, Layout, holding, layout_of, sampled
 from warehouse.call_pieces import FiledCalls
 from warehouse.call_tally import CALL_LOADS, day_of_part
 from warehouse.errors import StoreError
 from warehouse.filing import Filing
 from warehouse.load_report import LoadReport, Progress
 from warehouse.merging import merge_calls
+from warehouse.models import canonical_model
 from warehouse.pricing import priced
 from warehouse.restating import restate_month
 from warehouse.schema import CALLS
@@ -45,6 +47,8 @@ class NewCalls:
 
     def __init__(self, staging: Staging, filing: Filing) -> None:
         self.staging, self.filing, self.connection = staging, filing, staging.connection
+        self._sampled: dict[str, str] = {}
+        """What the first calls that were looked at have alike."""
 
     def ids(self) -> str:
         """SELECT of the hash `id` of every new call's id."""
@@ -59,19 +63,7 @@ class NewCalls:
         `where` is a condition over their own columns.
         """
         tally = self.staging.tally
-        parts = tally.parts_of(month)
-        place = {part: position for position, (part, _whole, _one_day) in enumerate(parts)}
-        split = {part for part, whole, _one_day in parts if not whole}
-        found = []
-        for piece in self.staging.call_pieces():
-            own = sorted(piece.parts & place.keys(), key=place.__getitem__)
-            if not own:
-                continue
-            # A table gives all of its parts, those of other months too.
-            also = split if isinstance(piece, FiledCalls) else split | (piece.parts - place.keys())
-            within = where if month is None or not also & piece.parts else f"{where} AND {_lies_in(month)}"
-            found.append((place[own[0]], f"SELECT * FROM ({piece.good(own)}) WHERE {within}"))
-        rows = " UNION ALL ".join(select for _place, select in sorted(found))
+        rows = self._rows(month, where)
         if not rows:
             return f"SELECT {_NAMES} FROM ({self.filing.base_relation(CALLS.name, [])})"
         costs = priced(
@@ -83,10 +75,40 @@ class NewCalls:
             most_tokens=tally.most_tokens(),
         )
         names = ", ".join("l.load_id" if name == "load_id" else f'c."{name}"' for name in CALLS.names)
-        order = "" if all(one_day for _part, _whole, one_day in parts) else " ORDER BY started_at"
+        order = "" if all(one_day for _part, _whole, one_day in tally.parts_of(month)) else " ORDER BY started_at"
         source = "" if tally.one_source else " AND c.source = l.source"
         return f"""SELECT {names} FROM ({costs}) AS c JOIN {CALL_LOADS} AS l
                    ON {day_of_part("c._part", "CAST(c.started_at AS DATE)")} = l.place{source}{order}"""
+
+    def _rows(self, month: str | None, where: str) -> str:
+        """SELECT of the new calls as they were read, not priced yet (see `select`); "" where there is none."""
+        parts = self.staging.tally.parts_of(month)
+        place = {part: position for position, (part, _whole, _one_day) in enumerate(parts)}
+        split = {part for part, whole, _one_day in parts if not whole}
+        found = []
+        for piece in self.staging.call_pieces():
+            own = sorted(piece.parts & place.keys(), key=place.__getitem__)
+            if not own:
+                continue
+            # A table gives all of its parts, those of other months too.
+            also = split if isinstance(piece, FiledCalls) else split | (piece.parts - place.keys())
+            within = where if month is None or not also & piece.parts else f"{where} AND {_lies_in(month)}"
+            found.append((place[own[0]], f"SELECT * FROM ({piece.good(own)}) WHERE {within}"))
+        return " UNION ALL ".join(select for _place, select in sorted(found))
+
+    def in_common(self, month: str, wanted: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Which of these values (None: of those that the first calls have alike) all new calls of a month have in common."""
+        rows = self._rows(month, "true")
+        if not rows:
+            return dict(wanted or {})
+        same = all(raw and canonical_model(owner, raw)[1] == raw for owner, raw, _ in self.staging.tally.to_price())
+        if wanted is None:
+            self._sampled = self._sampled or sampled(self.connection, rows) | (SAME_MODEL if same else {})
+            wanted = self._sampled
+        # The canonical name is found out later, and is that of `model_raw` here.
+        named = f"SELECT * REPLACE (coalesce(model_raw, model) AS model) FROM ({rows})"
+        common = holding(self.connection, named, wanted)
+        return common if same else {name: value for name, value in common.items() if name not in SAME_MODEL}
 
 
 class CallMonths:
@@ -140,7 +162,9 @@ class CallMonths:
             of_slice = f"id % {slices} = {slice_}"
             self._note_repeated(self.connection.execute(f"SELECT id FROM new_ids WHERE {of_slice}"))
             for file in self.filing.base_files(CALLS.name):
-                stored = f"SELECT rowid AS place, hash(call_id) AS id FROM {self.filing.attach(file)}.{CALLS.name}"
+                attached = self.filing.attach(file)
+                rows = f"{attached}.{layout_of(self.connection, attached).table}"
+                stored = f"SELECT rowid AS place, hash(call_id) AS id FROM {rows}"
                 self.connection.execute(
                     f"""INSERT INTO stored_twice SELECT '{file.month}', place, id FROM ({stored}) WHERE {of_slice}
                         AND id IN (SELECT id FROM new_ids WHERE {of_slice})"""
@@ -165,9 +189,11 @@ class CallMonths:
         """Make `repeated_calls`, one row per call that is told twice. Answers with the costs by load, and the sums by month, before merging."""
         self.connection.execute(f"CREATE TEMP TABLE repeated_calls AS {self.new.select(where=_IS_REPEATED)}")
         for file in self.filing.base_files(CALLS.name):
-            stored = f"{self.filing.attach(file)}.{CALLS.name}"
+            attached = self.filing.attach(file)
+            layout = layout_of(self.connection, attached)
             self.connection.execute(
-                f"INSERT INTO repeated_calls SELECT {_NAMES} FROM {stored} WHERE {_is_stored_twice(file.month)}"
+                f"""INSERT INTO repeated_calls SELECT {layout.values} FROM {attached}.{layout.table}
+                    WHERE {_is_stored_twice(file.month)}"""
             )
         before = self._repeated_costs(), self._repeated_sums()
         days = "SELECT DISTINCT CAST(started_at AS DATE) FROM repeated_calls"
@@ -216,14 +242,26 @@ class CallMonths:
         new = self.new.select(month, f"NOT {_IS_REPEATED}" if told_twice else "true")
         repeated = f" UNION ALL SELECT {_NAMES} FROM repeated_calls WHERE {_lies_in(month)}" if told_twice else ""
         base = self.filing.base_files(CALLS.name, [month])
-        if base and self.filing.may_amend(base[0], changes):
+        before = layout_of(self.connection, self.filing.attach(base[0])) if base else None
+        common = self._in_common(month, told_twice, before)
+        if base and before == Layout(common) and self.filing.may_amend(base[0], changes):
             written = self.filing.amend_month(
                 CALLS, base[0], self._days(month), leave=_is_stored_twice(month), join=f"({new}){repeated}"
             )
             return lambda: written
         stored = f"SELECT {_NAMES} FROM ({self.filing.base_relation(CALLS.name, [month])})"
         stored += f" WHERE NOT {_IS_REPEATED}" if told_twice else ""
-        return self.filing.write_facts(CALLS, month, f"{stored} UNION ALL ({new}){repeated}", in_order=True)
+        select = f"{stored} UNION ALL ({new}){repeated}"
+        return self.filing.write_facts(CALLS, month, select, in_order=True, layout=Layout(common))
+
+    def _in_common(self, month: str, told_twice: bool, before: Layout | None) -> dict[str, str]:
+        """What all calls of a month will have in common: at most what those that are stored already have."""
+        if before is None and self.tally.sums_of(month)[0] < WORTH_IT:
+            return {}
+        common = self.new.in_common(month, before.common if before else None)
+        if not told_twice:
+            return common
+        return holding(self.connection, f"SELECT * FROM repeated_calls WHERE {_lies_in(month)}", common)
 
     def _days(self, month: str) -> set[date]:
         """Days, in the reporting time zone, of which calls of a month leave or join, and perhaps their neighbours."""

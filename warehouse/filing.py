@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse import callers, feature_users
+from warehouse.call_layout import Layout, layout_of
 from warehouse.configuration import Configuration
 from warehouse.errors import StoreError
 from warehouse.rollups import ROLLUPS, categorised, local_date, rollup_key
@@ -101,20 +102,24 @@ class Filing:
         return self.write_facts(table, month, source, in_order=in_order)()
 
     def write_facts(
-        self, table: Table, month: str, source: str, *, in_order: bool = False
+        self, table: Table, month: str, source: str, *, in_order: bool = False, layout: Layout | None = None
     ) -> Callable[[], FactFile | None]:
-        """Write the facts of a month file (see `write_month`). Answers with what sums them up and brings the file to the disk, which another
-        thread may do while the next month is written: it has a session of its own, and where it waits for the disk or counts on one core,
-        the other core has work."""
+        """Write the facts of a month file (see `write_month`), calls in this layout. Answers with what sums them up and brings the file to
+        the disk, which another thread may do while the next month is written: it has a session of its own, and where it waits for the disk
+        or counts on one core, the other core has work."""
         path = self.store.scratch / f"{table.name}-{month}.duckdb"
         name = f"filed_{table.name}_{month.replace('-', '_')}"
         self.connection.execute(f"ATTACH '{path_text(path)}' AS {name}")
-        names = ", ".join(f'"{column}"' for column in table.names)
         if table.name == "charges" and self.base and self.base.rollup_key != rollup_key(self.configuration):
             source = categorised(self.configuration, source)
-        self.connection.execute(table.ddl(f"{name}.{table.name}"))
         order = "" if in_order else f" ORDER BY {self._order(table)}"
-        self.connection.execute(f"INSERT INTO {name}.{table.name} SELECT {names} FROM ({source}){order}")
+        if layout:
+            layout.create(self.connection, name)
+            into, names = layout.table, layout.names
+        else:
+            self.connection.execute(table.ddl(f"{name}.{table.name}"))
+            into, names = table.name, ", ".join(f'"{column}"' for column in table.names)
+        self.connection.execute(f"INSERT INTO {name}.{into} SELECT {names} FROM ({source}){order}")
         session = self.connection.cursor()
         return lambda: self._sum_up(session, table, month, path, name)
 
@@ -140,17 +145,17 @@ class Filing:
         self, table: Table, base: FactFile, days: Collection[date], *, leave: str, join: str
     ) -> FactFile | None:
         """Write one month file of calls as a copy of the base snapshot's, without the rows for which the condition `leave` holds and with those
-        of the SELECT `join`; None when no row is left. `days`, as roll-ups cut them, are those that rows leave or join: only they are summed
-        again. It costs the copy of the file and what changes.
+        of the SELECT `join`, which its layout must fit; None when no row is left. `days`, as roll-ups cut them, are those that rows leave
+        or join: only they are summed again. It costs the copy of the file and what changes.
 
         The room of rows that left is not given back: see `may_amend`.
         """
         path = self.store.scratch / f"{table.name}-{base.month}.duckdb"
         shutil.copyfile(self.store.facts / base.name, path)
         self.connection.execute(f"ATTACH '{path_text(path)}' AS filed")
-        names = ", ".join(f'"{name}"' for name in table.names)
-        self.connection.execute(f"DELETE FROM filed.{table.name} WHERE {leave}")
-        self.connection.execute(f"INSERT INTO filed.{table.name} SELECT {names} FROM ({join})")
+        layout = layout_of(self.connection, "filed")
+        self.connection.execute(f"DELETE FROM filed.{layout.table} WHERE {leave}")
+        self.connection.execute(f"INSERT INTO filed.{layout.table} SELECT {layout.names} FROM ({join})")
         ((rows,),) = self.connection.execute(f"SELECT count(*) FROM filed.{table.name}").fetchall()
         listed = ", ".join(f"DATE '{day}'" for day in sorted(days))
         zone = self.configuration.reporting_time_zone
@@ -183,9 +188,9 @@ class Filing:
             or changes > AMENDED_AT_MOST * base.rows
         ):
             return False
-        ((places,),) = self.connection.execute(
-            f"SELECT max(rowid) + 1 FROM {self.attach(base)}.{base.table}"
-        ).fetchall()
+        file = self.attach(base)
+        rows = layout_of(self.connection, file).table if base.table == "calls" else base.table
+        ((places,),) = self.connection.execute(f"SELECT max(rowid) + 1 FROM {file}.{rows}").fetchall()
         return bool(places <= (1 + AMENDED_AT_MOST) * base.rows)
 
     def replace(
