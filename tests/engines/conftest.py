@@ -17,22 +17,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.drawing import Drawn, drawn
 from tests.engines.small import small_store
 from warehouse.configuration import Configuration
 from warehouse.engines.publishing import publish
 from warehouse.reader import Warehouse, open_current
 
 AS_OWNERS_DO = "PERCALL_TEST_SPARK_COMPILES"
-"""Environment variable: let the Spark cluster work as it does for owners. It then compiles each question and plans it again while it answers, more
-work on so few rows; and every page and file is compared there, not one of each kind."""
+"""Environment variable: let the Spark cluster work as it does for owners. It then compiles each question and plans it again while it answers: more
+work on so few rows."""
+
+EVERYTHING = "PERCALL_TEST_SPARK_EVERYTHING"
+"""Environment variable: compare every page and every file with Spark's, not a few of each kind; some minutes more."""
 
 _QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 """Java that starts quickly: half of the work of a small question is its own compiler otherwise, a sixth of a start its look at the classes."""
 
 _QUICK_SPARK = {
     "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN", "spark.sql.adaptive.enabled": "false",
+    "spark.sql.icu.caseMappings.enabled": "false",
 }  # fmt: skip
+
+_LOOKED_AT_FIRST = (
+    "scala-library", "spark-catalyst_", "spark-sql_", "spark-core_", "spark-sql-api_", "hadoop-client-api", "spark-common-utils_",
+    "spark-network-common_", "spark-unsafe_", "hadoop-client-runtime", "netty-", "py4j", "parquet-", "arrow-",
+)  # fmt: skip
+"""Most classes lie in these of Spark's 200 archives. Java looks through them in the order of a folder otherwise: a tenth of its work here."""
 
 _MASTER = "org.apache.spark.deploy.master.Master"
 _WORKER = "org.apache.spark.deploy.worker.Worker"
@@ -48,12 +57,6 @@ def store(demo_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def at_home(store: Path) -> Warehouse:
     """The small store on DuckDB."""
     return open_current(store, Configuration(), threads=2)
-
-
-@pytest.fixture(scope="session")
-def pages_at_home(store: Path) -> Drawn:
-    """The pages as DuckDB on this machine has them."""
-    return drawn(store, None)
 
 
 @pytest.fixture(scope="session")
@@ -73,10 +76,12 @@ def clickhouse(store: Path, on_clickhouse: Configuration) -> Warehouse:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A standalone Spark cluster on loopback. `configuration` has it as engine; `configured` is the same as a file."""
+    """A standalone Spark cluster on loopback. `configuration` has it as engine; `configured` is the same as a file; `connecting` asks it over Spark
+    Connect, which the application of `configuration` serves beside its own questions."""
 
     configuration: Configuration
     configured: Path
+    connecting: Configuration
     workers: list[subprocess.Popen[bytes]]
 
     def end_workers(self) -> None:
@@ -94,7 +99,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if importlib.util.find_spec("pyspark") is None or shutil.which("java") is None:
         pytest.skip("pyspark or Java is not installed")
     folder = tmp_path_factory.mktemp("spark")
-    port = _free_port()
+    port, connect = _free_port(), _free_port()
     master = _daemon(folder, _MASTER, "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0")
     url = f"spark://127.0.0.1:{port}"
     _wait(port, master)
@@ -104,7 +109,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.memory": "1g", "spark.executor.memory": "512m",
         "spark.cores.max": "2", "spark.default.parallelism": "2", "spark.sql.shuffle.partitions": "2",
         "spark.driver.extraJavaOptions": _QUICK_JAVA, "spark.executor.extraJavaOptions": _QUICK_JAVA,
-        "spark.sql.warehouse.dir": str(folder / "warehouse"), **({} if as_owners_do() else _QUICK_SPARK),
+        "spark.driver.extraClassPath": _archives(), "spark.executor.extraClassPath": _archives(),
+        "spark.sql.warehouse.dir": str(folder / "warehouse"), "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
+        "spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": str(connect),
+        **({} if os.environ.get(AS_OWNERS_DO) else _QUICK_SPARK),
     }  # fmt: skip
     entries = {"kind": "spark", "url": url, "location": str(folder / "published")}
     configured = folder / "percall.toml"
@@ -112,7 +120,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     lines += [f'"{name}" = "{value}"' for name, value in options.items()]
     configured.write_text("[engine]\n" + "\n".join(lines) + "\n")
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    made = Cluster(Configuration(engine={**entries, "options": options}), configured, workers)
+    made = Cluster(
+        Configuration(engine={**entries, "options": options}),
+        configured,
+        Configuration(engine={**entries, "url": f"sc://127.0.0.1:{connect}"}),
+        workers,
+    )
     try:
         yield made
     finally:
@@ -140,18 +153,17 @@ def spark(store: Path, cluster: Cluster) -> Warehouse:
     return opened
 
 
-def as_owners_do() -> bool:
-    """Whether Spark works here as it does for owners, and all is asked of it that is asked of ClickHouse."""
-    return bool(os.environ.get(AS_OWNERS_DO))
+def everything() -> bool:
+    """Whether all is asked of Spark that is asked of ClickHouse."""
+    return bool(os.environ.get(EVERYTHING))
 
 
 def _daemon(folder: Path, *command: str) -> subprocess.Popen[bytes]:
-    import pyspark
-
-    home = Path(pyspark.__file__).parent
+    home = _home()
     # By its class and not by the script that goes to the background, so that it ends with the test.
     environment = os.environ | {
         "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": _QUICK_JAVA,
+        "SPARK_DAEMON_CLASSPATH": _archives(),
     }  # fmt: skip
     with (folder / "daemons.log").open("ab") as log:
         return subprocess.Popen(
@@ -161,6 +173,18 @@ def _daemon(folder: Path, *command: str) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
         )
+
+
+def _home() -> Path:
+    import pyspark
+
+    return Path(pyspark.__file__).parent
+
+
+def _archives() -> str:
+    """Those that are looked at first, as Java is told them."""
+    jars = _home() / "jars"
+    return ":".join(str(file) for name in _LOOKED_AT_FIRST for file in sorted(jars.glob(f"{name}*.jar")))
 
 
 def _free_port() -> int:

@@ -87,6 +87,34 @@ def exact_quantiles_and_distinct_counts(here: Warehouse, there: Warehouse) -> No
     assert {**answers, "p95": None} == {**expected, "p95": None}
 
 
+def places_of_a_list(here: Warehouse, there: Warehouse) -> None:
+    """From the beginning, from the end, and beyond it, where there is nothing that equals anything."""
+
+    def asked(warehouse: Warehouse) -> dict[str, object]:
+        calls = warehouse.table("calls")
+        calls = calls.filter(calls.prefix_blocks.length() > 0)
+        blocks, size = calls.prefix_blocks, calls.prefix_blocks.length()
+        places = {
+            "first": ibis.literal(0),
+            "last": ibis.literal(-1),
+            "middle": size // 2,
+            "beyond": size,
+            "far": size + 7,
+        }
+        return warehouse.row(
+            calls.agg(**{
+                f"{name}_is_{other}": (blocks[place] == blocks[than]).ifelse(1, 0).sum().cast("int64")
+                for name, place in places.items()
+                for other, than in (("first", ibis.literal(0)), ("last", size - 1))
+            })
+        )  # fmt: skip
+
+    expected = asked(here)
+    assert expected["first_is_first"] == expected["last_is_last"] > 100
+    assert expected["beyond_is_first"] == expected["far_is_last"] == 0
+    assert asked(there) == expected
+
+
 def calls_that_a_what_if_replays(here: Warehouse, there: Warehouse) -> None:
     """Every array of the workload, and every further column that a lever may ask for: the same numbers call by call, told apart by their ids."""
     expected, found = (_by_call(build_workload(warehouse, APRIL)) for warehouse in (here, there))
@@ -156,6 +184,7 @@ CHECKS: tuple[Check, ...] = (
     dearest_users_of_features,
     shares_of_amounts_end_in_the_same_digit,
     exact_quantiles_and_distinct_counts,
+    places_of_a_list,
     calls_that_a_what_if_replays,
     situations_and_what_comes_of_them,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,20 @@ def test_the_same_parts_as_in_a_folder(objects: Objects, tmp_path: Path) -> None
             assert part.equals(pq.read_table(folder / key.removeprefix("percall/"), partitioning=None))
             rows += part.num_rows
     assert rows == done.rows > 0
+
+
+def test_another_engine_reads_them_where_they_lie(
+    objects: Objects, tmp_path: Path, on_clickhouse: Configuration
+) -> None:
+    """As a cluster would, by their addresses, with keys: every row, and the money to the last digit."""
+    store = two_months(tmp_path / "store")
+    parts = publish(store, objects.configuration).publication.parts
+    reader = connected(engine_settings(on_clickhouse))  # type: ignore[arg-type]
+    server, keys = objects.client.meta.endpoint_url, "'of-the-tests', 'of-the-tests'"
+    for table, amount, total in (("calls", "cost", "3.5"), ("charges", "BilledCost", "16")):
+        files = f"{server}/{objects.bucket}/percall/{table}/{{{','.join(parts[table])}}}/part.parquet"
+        sums = f"SELECT count() AS rows, sum({amount}) AS amount FROM s3('{files}', {keys}, 'Parquet')"
+        assert reader.arrow(sums).to_pylist() == [{"rows": 2, "amount": Decimal(total)}]
 
 
 def test_what_is_replaced_is_removed_when_nobody_needs_it(objects: Objects, tmp_path: Path) -> None:

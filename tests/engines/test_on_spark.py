@@ -1,5 +1,5 @@
 """Every view and all that simulators prepare, on DuckDB and on a Spark cluster of a master and two workers: the same, decimals to the last digit.
-Pages and files too: one of each kind, or all of them (see `AS_OWNERS_DO`). Views are compared as frames or as files.
+Pages and files too: one of each kind, or all of them (see `EVERYTHING`). Views are compared as frames or as files.
 
 All that asks the cluster is in this file: test processes that run side by side start one cluster, not several. What ends the cluster comes last.
 """
@@ -7,8 +7,10 @@ All that asks the cluster is in this file: test processes that run side by side 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import ibis
 import pytest
 
 from analytics.views import VIEWS
@@ -18,8 +20,8 @@ from tests.engines.commands import (
     a_view_is_the_same_file,
     costs_are_the_same_file,
 )
-from tests.engines.conftest import Cluster, as_owners_do
-from tests.engines.drawing import SCRIPTS, Drawn, drawn
+from tests.engines.conftest import Cluster, everything
+from tests.engines.drawing import SCRIPTS, Drawn, drawn, is_the_same
 from tests.engines.same import APRIL, CHECKS, MAY_BE_EMPTY, Check
 from tests.engines.small import differences
 from warehouse.configuration import Configuration
@@ -28,8 +30,13 @@ from warehouse.engines.spark_session import SparkSessions
 from warehouse.errors import StoreError
 from warehouse.reader import Warehouse, open_current
 
-PAGES = SCRIPTS if as_owners_do() else ["inform/overview.py", "inform/unit_economics.py", "optimize/routing.py"]
-FILES = list(VIEWS) if as_owners_do() else ["features", "margins"]
+PAGES = SCRIPTS if everything() else ["inform/overview.py", "inform/unit_economics.py", "optimize/routing.py"]
+FILES = list(VIEWS) if everything() else ["features", "margins"]
+COSTS = (
+    [(form, by) for form in ("csv", "parquet") for by in ("", "feature,model")]
+    if everything()
+    else [("parquet", "feature,model")]
+)
 
 
 @pytest.mark.parametrize("view", [view for view in VIEWS if view not in FILES])
@@ -44,6 +51,41 @@ def test_what_else_is_asked(at_home: Warehouse, spark: Warehouse, check: Check) 
     check(at_home, spark)
 
 
+OVER_CONNECT = ("totals", "costs", "margins", "charges", "reconciliation")
+
+
+@pytest.fixture(scope="module")
+def over_connect(store: Path, spark: Warehouse, cluster: Cluster) -> Iterator[Warehouse]:
+    """The same publication, asked over the network as with `sc://`, by a client without Java."""
+    assert spark
+    opened = open_current(store, cluster.connecting)
+    yield opened
+    from pyspark.sql.connect.session import SparkSession
+
+    assert type(SparkSession.active()).__module__ == "pyspark.sql.connect.session"
+    SparkSession.active().stop()
+
+
+@pytest.mark.parametrize("view", OVER_CONNECT)
+def test_a_view_over_connect(at_home: Warehouse, over_connect: Warehouse, view: str) -> None:
+    """The ledger is there already: who comes later reads it."""
+    expected = VIEWS[view].answer(at_home, APRIL)
+    assert differences(expected, VIEWS[view].answer(over_connect, APRIL)) == []
+    assert len(expected)
+
+
+def test_a_refusal_over_connect(over_connect: Warehouse) -> None:
+    missing = ibis.table({"a": "int64"}, name="no_such_table")
+    with pytest.raises(StoreError, match=r"Spark at sc://127\.0\.0\.1:\d+ refused: .*no_such_table"):
+        over_connect.arrow(missing)
+
+
+@pytest.fixture(scope="module")
+def pages_at_home(store: Path) -> Drawn:
+    """The pages that are compared, as DuckDB on this machine has them."""
+    return drawn(store, None, PAGES)
+
+
 @pytest.fixture(scope="module")
 def there(store: Path, spark: Warehouse, cluster: Cluster) -> Drawn:
     """The pages as Spark has them."""
@@ -53,8 +95,7 @@ def there(store: Path, spark: Warehouse, cluster: Cluster) -> Drawn:
 
 @pytest.mark.parametrize("script", PAGES)
 def test_a_page_says_the_same(script: str, pages_at_home: Drawn, there: Drawn) -> None:
-    assert there[script] == pages_at_home[script]
-    assert sum(map(len, there[script])) > 200
+    is_the_same(script, there, pages_at_home)
 
 
 @pytest.mark.parametrize("view", FILES)
@@ -63,9 +104,10 @@ def test_a_view_is_the_same_file(view: str, store: Path, spark: Warehouse, clust
     a_view_is_the_same_file(view, store, cluster.configured)
 
 
-def test_costs_as_parquet(store: Path, spark: Warehouse, cluster: Cluster) -> None:
+@pytest.mark.parametrize(("form", "by"), COSTS)
+def test_costs_in_a_format(form: str, by: str, store: Path, spark: Warehouse, cluster: Cluster) -> None:
     assert spark
-    costs_are_the_same_file("parquet", "feature,model", store, cluster.configured)
+    costs_are_the_same_file(form, by, store, cluster.configured)
 
 
 def test_a_scenario(store: Path, spark: Warehouse, cluster: Cluster, tmp_path: Path) -> None:

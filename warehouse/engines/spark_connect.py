@@ -34,8 +34,8 @@ def connected(url: str, settings: Mapping[str, str]) -> Any:
     missing = [name for name in ("pyspark", "grpc", "zstandard") if find_spec(name) is None]
     if missing:
         raise StoreError(f"Spark Connect's client lacks {missing[0]}: `pip install 'pyspark[connect]'`")
-    from pyspark.sql import SparkSession  # noqa: PLC0415 - installed by few
-    from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415
+    from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415 - installed by few
+    from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415
 
     parts = urlsplit(url.partition(";")[0])
     socket.create_connection((parts.hostname or "", parts.port or _PORT), _CONNECTS_WITHIN).close()
@@ -43,7 +43,8 @@ def connected(url: str, settings: Mapping[str, str]) -> Any:
     builder = builder.remote(url)
     for name, value in settings.items():
         builder = builder.config(name, value)
-    session = builder.getOrCreate()
+    # One of its own: PySpark's entry for both kinds would hand out another server's, or refuse beside a session of Java.
+    session = builder.create()
     session.client.set_retry_policies([DefaultPolicy(max_retries=_MOST_RETRIES)])
     return session
 

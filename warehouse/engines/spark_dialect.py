@@ -1,7 +1,7 @@
 """Ibis for Spark, to the last digit as DuckDB answers.
 
 Ibis' own compiler is right for Spark in general. What differs, and changed digits, is here: how a binary fraction becomes a decimal, that
-decimals divided give a binary fraction, and which of several most frequent values is taken.
+decimals divided give a binary fraction, which of several most frequent values is taken, and what lies beyond a list.
 """
 
 from __future__ import annotations
@@ -60,6 +60,12 @@ class ExactCompiler(PySparkCompiler):
         """Division is of binary fractions, as in DuckDB."""
         sides = (self.cast(arg, dt.float64) for arg in (left, right))
         return sge.Div(this=next(sides), expression=next(sides))
+
+    def visit_ArrayIndex(self, op: ops.ArrayIndex, *, arg: Any, index: Any) -> Any:  # noqa: ARG002, N802
+        """One of a list, counted from 0, or from the end where negative. NULL beyond it, as in DuckDB; Spark would refuse the question, as it refuses
+        places of 64 bits."""
+        place = self.cast(index, dt.int32)
+        return self.f.anon.try_element_at(arg, self.if_(place >= 0, place + 1, place))
 
     def visit_Mode(self, op: ops.Mode, *, arg: Any, where: Any) -> Any:  # noqa: ARG002, N802
         """The most frequent value, the first by name of several."""
