@@ -2,10 +2,11 @@
 
 Streamlit's AppTest runs the product's own script, so that no browser and no network is in the figure. Five states of the server:
 
-* first: as cold, and nothing was found out ahead either: a page that is opened within seconds of the very first load (measured once);
+* first: as cold, and nothing was found out ahead either: a page that is opened within seconds of the very first load (measured once). With a
+  million calls and more such a page may say of a part that it is being found out; whole: until nothing of it is missing;
 * cold: nothing is open and no question is compiled, as for the first visitor after a start (libraries are imported already). On disk lies what a
-  sync or the server found out ahead (`analytics.ahead`); how long that takes is told;
-* month: somebody chooses the month before, which nobody has asked about;
+  sync or the server found out ahead (`analytics.ahead`; what-ifs of this period and the one before by `pages._warming`); how long that takes is told;
+* month: somebody chooses the month before, which nobody has asked about in this process;
 * new: the snapshot and its ledger are open, no answer is known, as when answers gave way to others;
 * warm: every answer of the page is known.
 """
@@ -24,15 +25,19 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from analytics.ahead import questions_ahead
+from analytics.filters import Filters
+from analytics.simulators.keep_situation import worth_keeping
 from benchmarks.measuring import median
 from pages import _data, _periods
+from pages._later import BEING_FOUND_OUT, LOOKS_EVERY_SECONDS
 from pages._registry import PAGES_FOLDER, REGISTRY, PageEntry
 from warehouse import compiling
 from warehouse.prepared import FOLDER
+from warehouse.reader import Warehouse
 
 LIMIT_SECONDS = 600
 FLOOR = "import streamlit as st\nst.write('One line of text.')\n"
-FIRST = "first"
+FIRST, WHOLE = "first", "whole"
 STATES = ("cold", "month", "new", "warm")
 
 
@@ -55,15 +60,19 @@ def measure_pages(store: Path, repeats: int = 5, addresses: tuple[str, ...] = ()
     floors: list[float] = []
     entries = [entry for entry in REGISTRY if not addresses or entry.url_path in addresses]
     taken: dict[str, dict[str, list[tuple[float, float]]]] = {
-        entry.title: {state: [] for state in (FIRST, *STATES)} for entry in entries
+        entry.title: {state: [] for state in (FIRST, WHOLE, *STATES)} for entry in entries
     }
     for entry in entries:
         app = _opened(entry)
         _forget_all(store)
-        taken[entry.title][FIRST].append(_taken(app))
+        begun = time.perf_counter(), time.process_time()
+        app.run()
+        taken[entry.title][FIRST].append(_since(begun))
+        _fill(app)
+        taken[entry.title][WHOLE].append(_since(begun))
         _check(app, entry.title)
     _forget_all(store)
-    ahead = _look_ahead()
+    ahead = _look_ahead(entries)
     for _ in range(repeats):
         for entry in entries:
             app = _opened(entry)
@@ -97,13 +106,27 @@ def _forget_all(store: Path) -> None:
     st.cache_resource.clear()
 
 
-def _look_ahead() -> dict[str, float]:
-    """Seconds and CPU seconds of what a sync, or the server in its background, finds out ahead."""
+def _look_ahead(entries: list[PageEntry]) -> dict[str, float]:
+    """Seconds and CPU seconds of what a sync, or the server in its background, finds out ahead; of what-ifs those of these pages."""
     warehouse = _data.newest_warehouse()
     begun, cpu = time.perf_counter(), time.process_time()
     for _name, ask in questions_ahead(warehouse) if warehouse else ():
         ask()
+    what_ifs = [entry for entry in entries if entry.script.parent.name == "optimize"]
+    for entry in what_ifs if _keeps_what_ifs(warehouse) else ():
+        app = _opened(entry)
+        app.run()
+        _prepare(app, "month")
+        app.run()
     return {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - cpu}
+
+
+def _keeps_what_ifs(warehouse: Warehouse | None) -> bool:
+    """Whether the period that pages open with has so many calls that the server prepares what-ifs ahead."""
+    span = warehouse.span() if warehouse else None
+    if warehouse is None or span is None:
+        return False
+    return worth_keeping(warehouse, Filters(*_periods.latest_full_month(span)))
 
 
 def _prepare(app: AppTest, state: str) -> None:
@@ -122,10 +145,22 @@ def _prepare(app: AppTest, state: str) -> None:
 
 
 def _taken(app: AppTest) -> tuple[float, float]:
-    """Seconds and CPU seconds of one run."""
-    begun, cpu = time.perf_counter(), time.process_time()
+    """Seconds and CPU seconds until the page is drawn whole."""
+    begun = time.perf_counter(), time.process_time()
     app.run()
-    return time.perf_counter() - begun, time.process_time() - cpu
+    _fill(app)
+    return _since(begun)
+
+
+def _since(begun: tuple[float, float]) -> tuple[float, float]:
+    return time.perf_counter() - begun[0], time.process_time() - begun[1]
+
+
+def _fill(app: AppTest) -> None:
+    """Look again, as a browser does, while a part of the page is being found out."""
+    while any(BEING_FOUND_OUT in told.value for told in app.main.info):
+        time.sleep(LOOKS_EVERY_SECONDS / 10)
+        app.run()
 
 
 def _check(app: AppTest, title: str) -> None:

@@ -200,11 +200,12 @@ def replicas_for_latency(
     arrivals are not all there.
     """
     workload = situation.workload
+    # Asked first: a reason is not kept, and to look at ten million calls only to say it took the page half a second each time.
+    if workload.is_sample:
+        raise InputError("waiting can only be replayed with all calls: choose fewer days or a narrower filter")
     at = np.flatnonzero(setting.touches(situation) & (workload.draws(SALT) < setting.share))
     if not len(at):
         raise InputError("no call is served on own GPUs: choose a larger share or other calls")
-    if workload.is_sample:
-        raise InputError("waiting can only be replayed with all calls: choose fewer days or a narrower filter")
     _place, seconds = _work(setting, situation, at)
     busiest = int(np.argmax(np.bincount(workload.day[at], weights=seconds)))
     at = at[workload.day[at] == busiest]

@@ -240,6 +240,14 @@ def test_busy_hours_need_more_replicas() -> None:
     assert replicas_words(replace(OWN, share=0.0), situation) == "None: no call is moved."
 
 
+def test_waiting_is_not_replayed_with_a_sample_of_the_calls() -> None:
+    situation = situation_of([call(feature="ask")], DAYS)
+    sample = situation.with_workload(replace(situation.workload, stratum=np.zeros(1, dtype=np.int32)))
+    for setting in (OWN, replace(OWN, share=0.0)):
+        with pytest.raises(InputError, match="only be replayed with all calls"):
+            replicas_for_latency(setting, sample)
+
+
 def test_unknown_costs_and_cached_answers_stay() -> None:
     situation = situation_of([call(cost=None), call(is_cache_hit=True, cost="0"), call(model=SMALL)], DAYS)
     assert OWN.touches(situation).tolist() == [False, False, True]
