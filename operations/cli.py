@@ -93,6 +93,21 @@ def main() -> None:
         _stop(error, 2)
     except OSError as error:
         _stop(_of_the_machine(error), 2)
+    except Exception as error:
+        told = _of_the_database(error)
+        if told is None:
+            raise
+        _stop(told, 2)
+
+
+def _of_the_database(error: Exception) -> str | None:
+    """What the machine refused to DuckDB: space on a disk, memory; None for any other error. By name: few commands import it."""
+    kind = type(error)
+    if kind.__module__ not in ("duckdb", "_duckdb") or kind.__name__ not in ("IOException", "OutOfMemoryException"):
+        return None
+    what = str(error).splitlines()[0]
+    helps = "free some memory" if kind.__name__ == "OutOfMemoryException" else "free some space, or choose another disk"
+    return f"{what}; {helps} (--store PATH for the store). What was loaded before is as it was"
 
 
 def _of_the_machine(error: OSError) -> str:
