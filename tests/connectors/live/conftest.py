@@ -1,4 +1,4 @@
-"""Fixtures of sources that read objects from a bucket."""
+"""Fixtures of sources that read objects from a bucket, and of spans that are sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import pytest
 from connectors.live import objects
 from tests.connectors.live.aws_server import Aws, aws_server
 from tests.connectors.live.pulled import Pull
+from tests.connectors.live.spans import client
 from tests.connectors.live.stored import Sync
+
+__all__ = ["bucket", "client", "pull", "server"]
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +13,15 @@ import pytest
 
 from connectors import langfuse_export
 from connectors.live import langfuse
-from connectors.live.langfuse_pages import CurrentApi
 from connectors.live.source import Window
 from tests.connectors.extracted import DATA, extracted
+from tests.connectors.live.langfuse_source import NOW, make_pull, make_sync
 from tests.connectors.live.loopback import Asked, Loopback, Reply, loopback
 from tests.connectors.live.pulled import Pull
 from tests.connectors.live.stored import Sync, rows, settings_of
 from tests.fakes.langfuse_server import PUBLIC, SECRET, LangfuseServer, export_rows, observation, score, validator
-from warehouse.errors import InputError, SourceError
+from warehouse.errors import InputError
 from warehouse.schema import TOKEN_CLASSES
-
-NOW = datetime(2026, 11, 24, 9)
-KEYS = {"LF_PUBLIC": PUBLIC, "LF_SECRET": SECRET}
 
 
 @pytest.fixture
@@ -48,20 +40,9 @@ def sync(service: Loopback, tmp_path: Path) -> Sync:
     return make_sync(service, tmp_path)
 
 
-def make_sync(service: Loopback, folder: Path, **options: Any) -> Sync:
-    keys = {"public_key_env": "LF_PUBLIC", "secret_key_env": "LF_SECRET"}
-    settings = settings_of("langfuse", KEYS, **({"host": service.url, "history_days": 3} | keys | options))
-    return Sync(folder / "store", settings, folder / "fetched")
-
-
 @pytest.fixture
 def pull(service: Loopback, tmp_path: Path) -> Pull:
     return make_pull(service, tmp_path)
-
-
-def make_pull(service: Loopback, folder: Path, **options: Any) -> Pull:
-    sync = make_sync(service, folder, **options)
-    return Pull(sync.settings, sync.folder)
 
 
 def asked_for(service: Loopback, path: str) -> list[Asked]:
@@ -231,87 +212,6 @@ def test_metadata_that_newer_clients_encode_is_decoded(server: LangfuseServer, s
     assert {row["call_id"]: row["feature"] for row in rows(sync.store, "calls")} == {"a": "summarize", "b": "search"}
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Reply({"message": "Rate limit exceeded"}, 429, {"Retry-After": "0"}),
-        Reply({"message": "Rate limit exceeded"}, 429, {"Retry-After": format_datetime(datetime(2026, 1, 1))}),
-        Reply({"message": "oops"}, 500, {"Retry-After": "0"}),
-        Reply({"message": "gateway"}, 502, {"Retry-After": "0"}),
-        Reply(b"<html>bad gateway</html>", 503, {"Retry-After": "0"}),
-    ],
-    ids=["429-seconds", "429-date", "500", "502", "503-html"],
-)
-def test_what_passes_is_waited_for(fault: Reply, server: LangfuseServer, pull: Pull) -> None:
-    server.observations = [observation("a", "2026-11-23T10:00:00.000Z")]
-    server.faults = [fault, fault]
-    pull.run(NOW)
-    assert len(pull.rows) == 1
-    assert any("waiting 0 s" in message for message in pull.messages)
-
-
-def test_cut_answers_are_asked_for_again(server: LangfuseServer, service: Loopback) -> None:
-    server.observations = [observation("a", "2026-11-23T10:00:00.000Z")]
-    whole = json.dumps({"data": [{"id": "x" * 500}], "meta": {}}).encode()
-    server.faults = [Reply(whole, cut=200), Reply(whole[:300])]
-    waits: list[float] = []
-    api = CurrentApi(make_sync(service, Path("unused")).settings, lambda _message, _share: None, waits.append)
-    pages = list(api.observations(datetime(2026, 11, 23), NOW))
-    api.close()
-    assert [row["id"] for page in pages for row in page] == ["a"]
-    assert waits == [1.0, 2.0]
-
-
-def test_a_service_that_stays_away_ends_in_a_sentence(server: LangfuseServer, service: Loopback) -> None:
-    waits: list[float] = []
-    api = CurrentApi(make_sync(service, Path("unused")).settings, lambda _message, _share: None, waits.append)
-    server.faults = [Reply({"message": "down"}, 500)] * 6
-    with pytest.raises(SourceError, match=r"live: observations: the service fails \(500: down\), 6 times") as failed:
-        list(api.observations(datetime(2026, 11, 23), NOW))
-    assert failed.value.retry
-    server.faults = [Reply({"message": "daily limit"}, 429, {"Retry-After": "3600"})]
-    with pytest.raises(SourceError, match="asks to wait 3,600 s") as failed:
-        list(api.observations(datetime(2026, 11, 23), NOW))
-    assert failed.value.retry
-    api.close()
-    assert waits == [1, 2, 4, 8, 16]
-
-
-def test_no_answer_in_time(service: Loopback, server: LangfuseServer, tmp_path: Path) -> None:
-    def slow(asked: Asked) -> None:
-        import time
-
-        time.sleep(1.5)
-
-    server.faults = [slow]
-    server.observations = [observation("a", "2026-11-23T10:00:00.000Z")]
-    waits: list[float] = []
-    settings = make_sync(service, tmp_path, timeout_seconds=1.0).settings
-    api = CurrentApi(settings, lambda _message, _share: None, waits.append)
-    assert [row["id"] for page in api.observations(datetime(2026, 11, 23), NOW) for row in page] == ["a"]
-    api.close()
-    assert waits == [1.0]
-
-
-def test_credentials_that_expire_in_the_middle(server: LangfuseServer, service: Loopback, tmp_path: Path) -> None:
-    begin = datetime(2026, 11, 21, 10)
-    server.observations = [observation(f"o{n}", (begin + timedelta(days=n)).isoformat() + ".000Z") for n in range(3)]
-
-    def expire(asked: Asked) -> Reply | None:
-        return Reply({"message": f"key {SECRET} was revoked"}, 401) if len(server.faults) == 0 else None
-
-    # asked: which API; then observations, what follows, and scores of the first window; then the second window
-    server.faults = [lambda _: None, lambda _: None, lambda _: None, lambda _: None, expire]
-    pull = make_pull(service, tmp_path)
-    with pytest.raises(SourceError, match="does not accept the keys") as failed:
-        pull.run(NOW)
-    assert SECRET not in str(failed.value)
-    assert list(pull.rows) == ["o0"]
-    assert pull.position["read_until"] == "2026-11-22T09:00:00"
-    pull.run(NOW)
-    assert sorted(pull.rows) == ["o0", "o1", "o2"]
-
-
 def test_new_and_missing_fields(server: LangfuseServer, sync: Sync) -> None:
     server.observations = [observation(name, "2026-11-23T10:00:00.000Z") for name in ("a", "b", "c")]
 
@@ -332,40 +232,6 @@ def test_new_and_missing_fields(server: LangfuseServer, sync: Sync) -> None:
     assert [(row["column_name"] if "column_name" in row else row["column"], row["reason"]) for row in rejected] == [
         ("start_time", "the start time is missing")
     ]
-
-
-def test_killed_between_batches_and_resumed(server: LangfuseServer, service: Loopback, tmp_path: Path) -> None:
-    """A process that is killed after its first batch was loaded reads that window again, and every call is there once."""
-    begin = datetime(2026, 11, 21, 10)
-    server.observations = [
-        observation(f"o{n}", (begin + timedelta(hours=2 * n)).isoformat() + ".000Z") for n in range(35)
-    ]
-    sync = make_sync(service, tmp_path)
-    program = textwrap.dedent(
-        """
-        import os, signal, sys
-        from datetime import datetime
-        from pathlib import Path
-        from tests.connectors.live.stored import Sync, settings_of
-        from connectors.live import langfuse
-        host, folder = sys.argv[1], Path(sys.argv[2])
-        keys = {"LF_PUBLIC": sys.argv[3], "LF_SECRET": sys.argv[4]}
-        settings = settings_of("langfuse", keys, host=host, history_days=3, public_key_env="LF_PUBLIC", secret_key_env="LF_SECRET")
-        sync = Sync(folder / "store", settings, folder / "fetched")
-        sync.run(datetime(2026, 11, 24, 9), most=1)
-        os.kill(os.getpid(), signal.SIGKILL)
-        """
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", program, service.url, str(tmp_path), PUBLIC, SECRET],
-        cwd=Path.cwd(),
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == -signal.SIGKILL
-    assert 0 < len(rows(sync.store, "calls")) < 35
-    sync.run(NOW)
-    assert len(rows(sync.store, "calls")) == 35
 
 
 def test_the_first_api_of_older_servers(server: LangfuseServer, service: Loopback, tmp_path: Path) -> None:

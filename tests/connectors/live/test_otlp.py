@@ -1,28 +1,16 @@
-"""Spans over HTTP: from senders to the receiver, its inbox, and by the source `otlp` into a store; and OTLP files in binary."""
+"""Spans from senders to a store: what the receiver takes, its inbox, and the source `otlp`; and OTLP files in binary."""
 
 from __future__ import annotations
 
-import base64
 import gzip
-import http.client
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf.json_format import Parse
-from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 
@@ -32,103 +20,22 @@ from connectors.live.otlp_inbox import Inbox
 from connectors.live.otlp_texts import without_texts
 from connectors.live.source import Window
 from connectors.otlp_messages import from_binary, spans_of
-from operations.otlp_receiver import Receiver, is_loopback, serving
 from tests.connectors.extracted import DATA, extracted
-from tests.connectors.live.stored import Sync, rows, settings_of
+from tests.connectors.live.spans import BINARY, NOW, TEXT, Client, attributes, binary, call, make_sync, request, span
+from tests.connectors.live.stored import rows, settings_of
 from tests.operations.command import percall
-from warehouse.errors import InputError
 
 CAPTURED = [
     DATA / "litellm" / "langfuse_otel_callback_otlp.json.gz",
     DATA / "litellm" / "otel_callback_otlp.json.gz",
     DATA / "langfuse" / "sdk5_otlp.json.gz",
 ]
-NOW = datetime(2026, 11, 24, 9)
-START = 1_795_467_150_000_000_000  # 2026-11-23 20:52:30 UTC
-BINARY, TEXT = "application/x-protobuf", "application/json"
-TOKEN = "token-of-the-receiver-tests"
 
 
 def captured(path: Path) -> list[dict[str, Any]]:
     """The export requests of a capture, as JSON."""
     held = json.loads(gzip.decompress(path.read_bytes()))
     return [item.get("body", item) for item in (held if isinstance(held, list) else [held])]
-
-
-def binary(request: dict[str, Any]) -> bytes:
-    """An export request as protobuf, made by protobuf's own reader of JSON (which takes ids in base64)."""
-    copy = json.loads(json.dumps(request))
-    for span in spans_of(copy):
-        for name in ("traceId", "spanId", "parentSpanId"):
-            if span.get(name):
-                span[name] = base64.b64encode(bytes.fromhex(span[name])).decode()
-    return bytes(Parse(json.dumps(copy), ExportTraceServiceRequest(), ignore_unknown_fields=True).SerializeToString())
-
-
-def attributes(**told: object) -> list[dict[str, Any]]:
-    def value(held: object) -> dict[str, Any]:
-        return {"intValue": str(held)} if isinstance(held, int) else {"stringValue": held}
-
-    return [{"key": key.replace("__", "."), "value": value(held)} for key, held in told.items()]
-
-
-def span(id: int, *, parent: int = 0, seconds: int = 0, trace: int = 7, **told: object) -> dict[str, Any]:
-    """A span of a second; without attributes it is a plain one."""
-    start = START + seconds * 10**9
-    held: dict[str, Any] = {
-        "traceId": f"{trace:032x}",
-        "spanId": f"{id:016x}",
-        "name": "span",
-        "startTimeUnixNano": str(start),
-    }
-    held |= {"endTimeUnixNano": str(start + 10**9), "attributes": attributes(**told)}
-    return held | ({"parentSpanId": f"{parent:016x}"} if parent else {})
-
-
-def call(id: int, **told: Any) -> dict[str, Any]:
-    """A span of a model call: 100 input and 20 output tokens of gpt-4o."""
-    usage = {"gen_ai__usage__input_tokens": 100, "gen_ai__usage__output_tokens": 20, "gen_ai__request__model": "gpt-4o"}
-    return span(id, **({"gen_ai__operation__name": "chat", "gen_ai__provider__name": "openai"} | usage | told))
-
-
-def request(*spans: dict[str, Any]) -> dict[str, Any]:
-    resource = {"attributes": attributes(service__name="shop", feature="search")}
-    return {
-        "resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {"name": "test"}, "spans": list(spans)}]}]
-    }
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass
-class Client:
-    server: Receiver
-    folder: Path
-
-    def post(self, body: bytes, kind: str = BINARY, path: str = "/v1/traces", **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
-        named = {key.replace("_", "-"): value for key, value in headers.items()}
-        connection.request("POST", path, body, {"Content-Type": kind} | named)
-        reply = connection.getresponse()
-        answer = Answer(reply.status, {key.lower(): value for key, value in reply.getheaders()}, reply.read())
-        connection.close()
-        return answer
-
-
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
-    folder = tmp_path / "store" / "inbox"
-    with serving("127.0.0.1", 0, Inbox(folder), None, 2**20) as server:
-        yield Client(server, folder)
-
-
-def make_sync(folder: Path, inbox: Path) -> Sync:
-    return Sync(folder / "store", settings_of("otlp", folder=str(inbox)), folder / "fetched")
 
 
 def by_id(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -231,91 +138,6 @@ def test_spans_that_cannot_be_used_are_counted(client: Client, tmp_path: Path) -
     assert len(rows(sync.store, "calls")) == 1
 
 
-@pytest.mark.parametrize(
-    ("body", "kind", "headers", "status"),
-    [
-        (b"\x0a\xff\xff", BINARY, {}, 400),
-        (b'{"resourceSpans": [', TEXT, {}, 400),
-        (b'{"resourceSpans": "none"}', TEXT, {}, 400),
-        (b'{"resourceSpans": [{"scopeSpans": [{"spans": [1]}]}]}', TEXT, {}, 400),
-        (b"[]", TEXT, {}, 400),
-        (b"[" * 200_000, TEXT, {}, 400),
-        (b"\xff\xfe", TEXT, {}, 400),
-        (b"not gzip", BINARY, {"Content-Encoding": "gzip"}, 400),
-        (gzip.compress(b"x" * 1000)[:-9], BINARY, {"Content-Encoding": "gzip"}, 400),
-        (gzip.compress(b"\0" * (2**20 + 1)), BINARY, {"Content-Encoding": "gzip"}, 413),
-        (b"x" * (2**20 + 1), BINARY, {}, 413),
-        (b"", "text/plain", {}, 415),
-        (b"", BINARY, {"Content-Encoding": "br"}, 415),
-    ],
-    ids=[
-        "binary", "cut-json", "no-list", "no-span", "list", "deep", "not-utf8", "no-gzip", "cut-gzip", "bomb", "large", "kind", "brotli",
-    ],
-)  # fmt: skip
-def test_requests_that_cannot_be_read(
-    body: bytes, kind: str, headers: dict[str, str], status: int, client: Client
-) -> None:
-    answer = client.post(body, kind, **headers)
-    assert answer.status == status
-    told = Status.FromString(answer.body).message if kind == BINARY else json.loads(answer.body)["message"]
-    assert told
-    assert Inbox(client.folder).waiting() == []
-    assert client.post(json.dumps(request(call(1))).encode(), TEXT).status == 200
-
-
-def test_an_empty_request_is_fine_and_other_signals_are_not(client: Client) -> None:
-    assert client.post(b"", BINARY).status == 200
-    assert client.post(b"{}", TEXT).status == 200
-    assert client.post(b"", BINARY, path="/v1/metrics").status == 404
-    assert Inbox(client.folder).waiting() == []
-
-
-def test_a_body_that_is_shorter_than_it_says(client: Client) -> None:
-    import socket
-
-    with socket.create_connection(("127.0.0.1", client.server.port), timeout=5) as connection:
-        connection.sendall(
-            b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{}"
-        )
-        connection.shutdown(socket.SHUT_WR)
-        assert b" 400 " in connection.recv(4096).splitlines()[0]
-
-
-def test_a_full_inbox_asks_to_come_back(tmp_path: Path) -> None:
-    with serving("127.0.0.1", 0, Inbox(tmp_path, most_bytes=1500), None, 2**20) as server:
-        client = Client(server, tmp_path)
-        body = json.dumps(request(call(1))).encode()
-        answers = [client.post(body, TEXT) for _ in range(4)]
-    assert answers[0].status == 200
-    assert answers[-1].status == 503
-    assert answers[-1].headers["retry-after"] == "30"
-    assert len(Inbox(tmp_path).waiting()) == [answer.status for answer in answers].count(200)
-
-
-def test_a_token_is_asked_for(tmp_path: Path) -> None:
-    body = json.dumps(request(call(1))).encode()
-    with serving("127.0.0.1", 0, Inbox(tmp_path), TOKEN, 2**20) as server:
-        client = Client(server, tmp_path)
-        for headers in (
-            {},
-            {"Authorization": "Bearer wrong"},
-            {"Authorization": TOKEN},
-            {"Authorization": "Bearer \xff"},
-        ):
-            refused = client.post(body, TEXT, **headers)
-            assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
-        assert client.post(body, TEXT, Authorization=f"Bearer {TOKEN}").status == 200
-        # A sender that is still sending when it is refused must get to reading why.
-        assert client.post(b" " * 2**24, TEXT).status == 401
-        assert client.post(b" " * 2**24, TEXT, Authorization=f"Bearer {TOKEN}").status == 413
-    assert len(Inbox(tmp_path).waiting()) == 1
-    with pytest.raises(InputError, match="needs a token"), serving("0.0.0.0", 0, Inbox(tmp_path), None, 1):
-        pass
-    assert [is_loopback(address) for address in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "10.0.0.1")] == [
-        True, True, True, False, False, False,
-    ]  # fmt: skip
-
-
 def test_a_wrapper_that_is_sent_after_its_call_was_loaded(client: Client, tmp_path: Path) -> None:
     usage = {"gen_ai__usage__input_tokens": 100, "gen_ai__usage__output_tokens": 20}
     sync = make_sync(tmp_path, client.folder)
@@ -356,106 +178,6 @@ def test_many_senders_at_once(client: Client, tmp_path: Path) -> None:
     sync = make_sync(tmp_path, client.folder)
     sync.run(NOW)
     assert len(rows(sync.store, "calls")) == 60
-
-
-def test_the_exporter_of_opentelemetry_itself(tmp_path: Path) -> None:
-    from opentelemetry.exporter.otlp.proto.http import Compression
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-
-    inbox = tmp_path / "inbox"
-    with serving("127.0.0.1", 0, Inbox(inbox), TOKEN, 2**20) as server:
-        exporter = OTLPSpanExporter(
-            endpoint=f"http://127.0.0.1:{server.port}/v1/traces",
-            headers={"authorization": f"Bearer {TOKEN}"},
-            compression=Compression.Gzip,
-        )
-        provider = TracerProvider(
-            resource=Resource.create({"service.name": "shop", "deployment.environment.name": "prod"})
-        )
-        provider.add_span_processor(SimpleSpanProcessor(exporter))
-        tracer = provider.get_tracer("tests")
-        with tracer.start_as_current_span("request"), tracer.start_as_current_span("chat gpt-4o") as inner:
-            inner.set_attribute("gen_ai.operation.name", "chat")
-            inner.set_attribute("gen_ai.provider.name", "openai")
-            inner.set_attribute("gen_ai.response.model", "gpt-4o-2024-08-06")
-            inner.set_attribute("gen_ai.response.id", "chatcmpl-real")
-            inner.set_attribute("gen_ai.usage.input_tokens", 2006)
-            inner.set_attribute("gen_ai.usage.cache_read.input_tokens", 1920)
-            inner.set_attribute("gen_ai.usage.output_tokens", 300)
-            inner.set_attribute("gen_ai.response.finish_reasons", ["stop"])
-            inner.set_attribute("metadata.feature", "search")
-        assert provider.force_flush()
-        provider.shutdown()
-    sync = make_sync(tmp_path, inbox)
-    sync.run(datetime.now(UTC).replace(tzinfo=None))
-    (stored,) = rows(sync.store, "calls")
-    names = (
-        "call_id",
-        "feature",
-        "env",
-        "model_raw",
-        "uncached_input_tokens",
-        "cache_read_tokens",
-        "output_tokens",
-        "finish_reason",
-    )
-    assert [stored[name] for name in names] == [
-        "chatcmpl-real",
-        "search",
-        "prod",
-        "gpt-4o-2024-08-06",
-        86,
-        1920,
-        300,
-        "stop",
-    ]
-
-
-def test_the_command_takes_spans_until_it_is_stopped(tmp_path: Path) -> None:
-    store = tmp_path / "store"
-    command = [
-        sys.executable,
-        "-c",
-        "from operations.cli import main; main()",
-        "--store",
-        str(store),
-        "receive",
-        "--port",
-        "0",
-    ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
-        assert process.stderr is not None
-        first = process.stderr.readline()
-        port = int(first.split("http://127.0.0.1:")[1].split("/")[0])
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-            connection.request("POST", "/v1/traces", binary(request(call(1))), {"Content-Type": BINARY})
-            assert connection.getresponse().status == 200
-            connection.close()
-        finally:
-            process.send_signal(signal.SIGTERM)
-        rest = process.stderr.read()
-        assert process.wait(timeout=20) == 0
-    assert "stopped; 1 requests were taken" in rest
-    sync = make_sync(tmp_path, store / "inbox")
-    sync.run(NOW)
-    assert len(rows(sync.store, "calls")) == 1
-
-
-def test_the_command_refuses_an_open_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = percall("receive", "--address", "0.0.0.0", store=tmp_path / "store")
-    assert answer.code == 2
-    assert "can be reached from other machines" in answer.err
-    monkeypatch.setenv("PERCALL_TEST_TOKEN", "short")
-    answer = percall("receive", "--address", "0.0.0.0", "--token-env", "PERCALL_TEST_TOKEN", store=tmp_path / "store")
-    assert answer.code == 2
-    assert "too short" in answer.err
-    answer = percall("receive", "--token-env", "PERCALL_TEST_NOWHERE", store=tmp_path / "store")
-    assert answer.code == 2
-    assert "PERCALL_TEST_NOWHERE" in answer.err
 
 
 def test_ids_come_through_binary_and_back() -> None:
