@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.filters import Filters
-from analytics.waste import waste, waste_evidence, waste_summary
+from analytics.waste import waste, waste_evidence, waste_report, waste_summary
 from tests.analytics.facts import call, charge, moment, warehouse_of
 from warehouse.errors import InputError
 from warehouse.reader import Warehouse
@@ -297,6 +297,11 @@ def test_a_dollar_is_counted_once() -> None:
         == "$13.70 a month could be avoided for certain, and up to $1.52 more after a check, as seen in May 2026"
     )
     assert (summary.per_month, summary.measured) == ((("USD", D("15.22")),), (("USD", D("13.70")),))
+    chart = waste_report(warehouse_of(calls), MAY).by_kind
+    assert chart[["kind", "part", "cost", "currency"]].to_numpy().tolist() == [
+        ["Embedded again", "measured", D("13.70"), "USD"],
+        ["Unowned job", "to be checked", D("1.52"), "USD"],
+    ]
 
 
 def test_half_a_month_is_scaled_to_a_month() -> None:
