@@ -115,7 +115,8 @@ def _pages(part: Part) -> str:
     if "ahead" in result:
         taken = result["ahead"]
         ahead = (
-            " First, measured once: as cold, and nothing was found out ahead, as in the first seconds after the very first load; in all other "
+            " First, measured once: as cold, and nothing was found out ahead, as in the first seconds after the very first load; with a million calls and "
+            "more a part may then be said to be being found out, whole: until it is there. In all other "
             "states the store's folder keeps what a sync, or the server in its background, finds out ahead of the pages, which took "
             f"{taken['seconds']:.1f} s ({taken['cpu_seconds']:.1f} s of CPU)."
         )
