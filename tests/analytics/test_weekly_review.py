@@ -1,4 +1,4 @@
-"""The weekly review on sums done by hand: its sections, its weeks, its actions, and every form of it."""
+"""The weekly review: its sections against figures by hand, its forms, and what of it is shared."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pypdf import PdfReader
 
 from analytics.budgets import Budget, save_budget
@@ -22,30 +20,25 @@ from analytics.weekly_review import STEPS, review
 from analytics.weekly_review_model import Review, Section, body, written_rows
 from analytics.weekly_review_notes import (
     DECISIONS,
-    LONGEST,
-    action_history,
-    actions_before,
-    actions_of,
     add_action,
     add_note,
     change_action,
-    notes_of,
-    remove_note,
 )
 from analytics.weekly_review_paper import html, pdf
 from analytics.weekly_review_share import review_answer
 from analytics.weekly_review_text import SLACK_BLOCKS, markdown, slack_blocks, sparkline
-from analytics.weekly_review_week import days_of, default_week, read_week, week_of, weeks_with_data
+from analytics.weekly_review_week import days_of, default_week, read_week, weeks_with_data
 from tests.analytics.facts import call, warehouse_of
 from tests.analytics.review_store import DAYS, build
 from tests.operations.command import percall
 from warehouse.configuration import Configuration
 from warehouse.errors import InputError
 from warehouse.reader import Warehouse, open_current
-from warehouse.state import State
 
 W21, W22 = read_week("2026-W21"), read_week("2026-W22")
+
 TODAY = date(2026, 6, 1)
+
 NASTY = ("a|b *c* [x](http://e.example) <b>&d</b> `e`", "=write")
 
 
@@ -63,11 +56,6 @@ def warehouse(loaded: Path) -> Warehouse:
 @pytest.fixture(scope="module")
 def told(warehouse: Warehouse) -> Review:
     return review(warehouse, W22, TODAY)
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> State:
-    return State(tmp_path / "store")
 
 
 @pytest.fixture
@@ -292,97 +280,9 @@ def test_a_source_that_is_not_complete_yet_is_named(loaded: Path) -> None:
     assert days_of(open_current(loaded, Configuration()), W22).missing == ()
 
 
-@pytest.mark.parametrize("text", ["2026-W54", "W22", "last week", "2026-05-32", ""])
-def test_a_week_that_there_is_not_is_refused_in_words(text: str) -> None:
-    with pytest.raises(InputError, match="2026-W22"):
-        read_week(text)
-
-
 def test_a_week_without_data_says_which_days_there_are(warehouse: Warehouse) -> None:
     with pytest.raises(InputError, match="2026-04-20 to 2026-05-31"):
         review(warehouse, read_week("2026-W30"), TODAY)
-
-
-@given(st.dates(date(1990, 1, 1), date(2100, 1, 1)))
-def test_a_week_is_monday_to_sunday_and_is_read_by_its_name_and_by_its_days(day: date) -> None:
-    week = week_of(day)
-    assert week.start.weekday() == 0
-    assert week.start <= day <= week.end
-    assert (week.end - week.start).days == 6
-    assert read_week(week.name) == week == read_week(day.isoformat())
-    assert week.before().end == week.start - timedelta(days=1)
-    assert sorted([week.name, week.before().name]) == [week.before().name, week.name]
-
-
-def test_an_action_is_asked_for_until_it_is_done(state: State) -> None:
-    name = add_action(
-        state, W21, "  Cache   the context ", owner="Minh", due=date(2026, 5, 28), about="waste", author="Ann"
-    )
-    assert actions_before(state, W21) == ()
-    assert [one.name for one in actions_of(state, W21)] == [name]
-    (asked,) = actions_before(state, W22)
-    assert (asked.text, asked.owner, asked.status, asked.made_by) == ("Cache the context", "Minh", "open", "Ann")
-    assert asked.is_overdue(date(2026, 5, 29))
-    assert not asked.is_overdue(date(2026, 5, 28))
-    later = read_week("2026-W30")
-    assert [one.name for one in actions_before(state, later)] == [name]
-
-    change_action(state, name, status="done", outcome="Saves $300 a week", due="none", author="Minh")
-    (done,) = actions_before(state, W22)
-    assert (done.status, done.outcome, done.due, done.made_by, done.changed_by) == (
-        "done",
-        "Saves $300 a week",
-        None,
-        "Ann",
-        "Minh",
-    )
-    assert not done.is_overdue(date(2030, 1, 1))
-    assert actions_before(state, later) == ()
-    assert [(one.body or {})["status"] for one in action_history(state, name)] == ["open", "done"]
-    change_action(state, name, status="done", author="Ann")
-    assert len(action_history(state, name)) == 2, "a change that changes nothing is no version"
-
-
-def test_open_actions_come_first_by_their_day(state: State) -> None:
-    for text, due in (
-        ("undated", None),
-        ("late", date(2026, 6, 9)),
-        ("soon", date(2026, 6, 2)),
-        ("closed", date(2026, 5, 1)),
-    ):
-        name = add_action(state, W21, text, due=due, author="Ann")
-        if text == "closed":
-            change_action(state, name, status="dropped", author="Ann")
-    assert [one.text for one in actions_before(state, W22)] == ["soon", "late", "undated", "closed"]
-
-
-def test_notes_belong_to_their_week_and_can_be_taken_back(state: State) -> None:
-    first = add_note(state, W22, "waste", "Known: the cache goes live on Friday", author="Ann")
-    add_note(state, W22, DECISIONS, "No new model before July", author="Minh")
-    assert [(one.section, one.text, one.author) for one in notes_of(state, W22)] == [
-        ("waste", "Known: the cache goes live on Friday", "Ann"),
-        (DECISIONS, "No new model before July", "Minh"),
-    ]
-    assert notes_of(state, W21) == ()
-    remove_note(state, first, author="Ann")
-    assert [one.section for one in notes_of(state, W22)] == [DECISIONS]
-
-
-@pytest.mark.parametrize("text", ["", "  \n ", "x" * (LONGEST + 1)], ids=["empty", "blank", "endless"])
-def test_a_note_that_says_nothing_or_too_much_is_refused(state: State, text: str) -> None:
-    with pytest.raises(InputError):
-        add_note(state, W22, DECISIONS, text, author="Ann")
-    with pytest.raises(InputError):
-        add_action(state, W22, text, author="Ann")
-    assert notes_of(state, W22) == ()
-
-
-def test_what_is_not_there_cannot_be_changed(state: State) -> None:
-    with pytest.raises(InputError, match="not there"):
-        change_action(state, "nothing", status="done", author="Ann")
-    name = add_action(state, W22, "Do it", author="Ann")
-    with pytest.raises(InputError, match="open, done, dropped"):
-        change_action(state, name, status="perhaps", author="Ann")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Receivers of messages that commands send."""
+"""Receivers of messages that commands send, and a store that holds data already."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.operations.former_data import former
 from tests.operations.receivers import MailServer, Webhook, mail_server, webhook
+
+__all__ = ["former", "hook", "mail"]
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
-"""Alerts: what is told, once, to whom and when; whatever the receivers do. The figures are those of the exports."""
+"""Alerts: what is told, once, and to whom; whatever the receivers do. The figures are those of the exports."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import shutil
 import subprocess
 import sys
@@ -16,22 +15,22 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from analytics.alert_settings import AlertSettings, read_alert_settings
+from analytics.alert_settings import read_alert_settings
 from connectors.live.secrets import Secrets
 from connectors.live.sync_records import FAILED, FINE, SyncRecords
-from operations.alerting.message import Alert, html_text, slack_blocks
+from operations.alerting.message import Alert
 from operations.alerting.telling import deliver, tell
+from tests.operations.alert_settings import NOON, WEBHOOK, alert_secrets, alert_settings
 from tests.operations.command import percall
-from tests.operations.receivers import MailServer, Webhook
+from tests.operations.receivers import Webhook
 from warehouse.configuration import Configuration, read_configuration
 from warehouse.errors import InputError
 from warehouse.outbox import CLAIM, GIVEN_UP, PAUSES, PENDING, SENT, Outbox
 from warehouse.reader import open_current
 
 START = datetime(2026, 5, 1)
+
 DAYS = 40
-NOON = datetime(2026, 6, 11, 12, tzinfo=UTC)
-WEBHOOK = {"kind": "webhook", "url_env": "HOOK_URL", "secret_env": "HOOK_SECRET"}
 
 
 def _calls(spike: int = 1, days: int = DAYS, after: int = 0) -> str:
@@ -65,16 +64,8 @@ def spiked(loaded: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(loaded, tmp_path / "store"))
 
 
-def _settings(**changes: object) -> AlertSettings:
-    return read_alert_settings({"channel": [WEBHOOK], **changes})
-
-
-def _secrets(hook: Webhook | None = None) -> Secrets:
-    return Secrets({"HOOK_URL": hook.url if hook else "http://127.0.0.1:9/nobody", "HOOK_SECRET": "s3cret-key"}, ())
-
-
 def test_a_spike_is_told_once_with_its_reason_and_the_figures_of_the_export(spiked: Path, hook: Webhook) -> None:
-    settings, outbox = _settings(base_url="https://costs.example.com"), Outbox(spiked)
+    settings, outbox = alert_settings(base_url="https://costs.example.com"), Outbox(spiked)
     told = tell(open_current(spiked, Configuration()), settings, outbox, lambda: NOON)
     (alert,) = told
     assert alert.amount is not None
@@ -87,28 +78,28 @@ def test_a_spike_is_told_once_with_its_reason_and_the_figures_of_the_export(spik
     ).json
     assert {Decimal(row["excess"]) for row in exported if row["series"] == "total"} == {Decimal(40)}
 
-    outcome = deliver(settings, outbox, _secrets(hook), lambda: NOON)
+    outcome = deliver(settings, outbox, alert_secrets(hook), lambda: NOON)
     assert (outcome.sent, outcome.failed) == (1, 0)
     (body,) = hook.taken.values()
     assert body["title"] == alert.title
     assert not body["possibly_repeated"]
     for _ in range(3):
         assert not tell(open_current(spiked, Configuration()), settings, outbox, lambda: NOON + timedelta(hours=1))
-        assert deliver(settings, outbox, _secrets(hook), lambda: NOON + timedelta(hours=1)).sent == 0
+        assert deliver(settings, outbox, alert_secrets(hook), lambda: NOON + timedelta(hours=1)).sent == 0
     assert len(hook.requests) == 1
 
 
 def test_a_webhook_can_check_who_speaks(spiked: Path, hook: Webhook) -> None:
-    settings, outbox = _settings(), Outbox(spiked)
+    settings, outbox = alert_settings(), Outbox(spiked)
     tell(open_current(spiked, Configuration()), settings, outbox, lambda: NOON)
-    deliver(settings, outbox, _secrets(hook), lambda: NOON)
+    deliver(settings, outbox, alert_secrets(hook), lambda: NOON)
     ((headers, body),) = hook.requests
     signed = headers["x-percall-timestamp"].encode() + b"." + body
     assert headers["x-percall-signature"] == "sha256=" + hmac.new(b"s3cret-key", signed, hashlib.sha256).hexdigest()
 
 
 def test_what_ended_is_told_to_be_over(spiked: Path) -> None:
-    settings, outbox = _settings(), Outbox(spiked)
+    settings, outbox = alert_settings(), Outbox(spiked)
     tell(open_current(spiked, Configuration()), settings, outbox, lambda: NOON)
     _load(spiked, _calls(spike=5, after=6), "later.csv")
     (over,) = tell(open_current(spiked, Configuration()), settings, outbox, lambda: NOON + timedelta(days=6))
@@ -120,7 +111,7 @@ def test_what_ended_is_told_to_be_over(spiked: Path) -> None:
 def test_an_excess_that_doubles_is_told_again(tmp_path: Path) -> None:
     store = tmp_path / "store"
     _load(store, _calls(spike=3))
-    settings, outbox = _settings(), Outbox(store)
+    settings, outbox = alert_settings(), Outbox(store)
     (first,) = tell(open_current(store, Configuration()), settings, outbox, lambda: NOON)
     _load(store, _calls(spike=4), "late.csv")
     assert not tell(open_current(store, Configuration()), settings, outbox, lambda: NOON)
@@ -131,15 +122,15 @@ def test_an_excess_that_doubles_is_told_again(tmp_path: Path) -> None:
 
 def test_what_costs_less_than_the_minimum_is_not_told(spiked: Path) -> None:
     outbox = Outbox(spiked)
-    assert not tell(open_current(spiked, Configuration()), _settings(minimum="40.01"), outbox, lambda: NOON)
-    assert tell(open_current(spiked, Configuration()), _settings(minimum=40), outbox, lambda: NOON)
+    assert not tell(open_current(spiked, Configuration()), alert_settings(minimum="40.01"), outbox, lambda: NOON)
+    assert tell(open_current(spiked, Configuration()), alert_settings(minimum=40), outbox, lambda: NOON)
 
 
 def test_budgets_are_told_at_each_mark_and_on_a_forecast_that_exceeds_them(tmp_path: Path) -> None:
     store = tmp_path / "store"
     config = tmp_path / "percall.toml"
     config.write_text('[[budget]]\nname = "All"\namount = 150\nowner = "ann"\n')
-    settings, outbox, configuration = _settings(), Outbox(store), read_configuration(config)
+    settings, outbox, configuration = alert_settings(), Outbox(store), read_configuration(config)
     told = []
     for days in (31 + 7, 31 + 8, 31 + 12, 31 + 14, 31 + 15, 31 + 16):
         _load(store, _calls(days=days), "calls.csv")
@@ -160,7 +151,7 @@ def test_a_budget_is_told_on_a_first_day_that_is_not_complete(tmp_path: Path) ->
     lag = (datetime.now(UTC).replace(tzinfo=None) - datetime(2026, 6, 1)).days + 2
     config.write_text(f'[[budget]]\nname = "All"\namount = 15\n[percall]\nusual_lag_days = {{ calls = {lag} }}\n')
     _load(store, _calls(days=32))
-    told = tell(open_current(store, read_configuration(config)), _settings(), Outbox(store), lambda: NOON)
+    told = tell(open_current(store, read_configuration(config)), alert_settings(), Outbox(store), lambda: NOON)
     (alert,) = (alert for alert in told if alert.topic == "budgets")
     assert (alert.amount, alert.event) == ("10.000000000000", "50")
     assert alert.lines[0] == "$10.00 is known so far, no day of June is complete yet; 30 days of it are left."
@@ -168,7 +159,7 @@ def test_a_budget_is_told_on_a_first_day_that_is_not_complete(tmp_path: Path) ->
 
 def test_a_source_that_fails_is_told_and_when_it_works_again(spiked: Path) -> None:
     settings, outbox, records = (
-        _settings(channel=[{**WEBHOOK, "about": ["sources"]}]),
+        alert_settings(channel=[{**WEBHOOK, "about": ["sources"]}]),
         Outbox(spiked),
         SyncRecords(spiked),
     )
@@ -194,7 +185,7 @@ def test_a_source_that_fails_is_told_and_when_it_works_again(spiked: Path) -> No
 def test_a_topic_that_cannot_be_judged_keeps_the_others_from_nobody(spiked: Path) -> None:
     config = spiked.parent / "percall.toml"
     config.write_text('[[budget]]\nname = "Odd"\namount = "a lot"\n')
-    broken, settings, outbox = read_configuration(config), _settings(), Outbox(spiked)
+    broken, settings, outbox = read_configuration(config), alert_settings(), Outbox(spiked)
     told = tell(open_current(spiked, broken), settings, outbox, lambda: NOON)
     assert [alert.topic for alert in told] == ["anomalies", "budgets"]
     assert "Odd" in told[1].lines[0]
@@ -205,12 +196,12 @@ def test_a_topic_that_cannot_be_judged_keeps_the_others_from_nobody(spiked: Path
 
 def test_quiet_time_delays_and_loses_nothing(spiked: Path, hook: Webhook) -> None:
     config = Configuration(reporting_time_zone="Asia/Ho_Chi_Minh")
-    settings, outbox = _settings(quiet_hours="22:00-07:00"), Outbox(spiked)
+    settings, outbox = alert_settings(quiet_hours="22:00-07:00"), Outbox(spiked)
     night = datetime(2026, 6, 11, 16, 30, tzinfo=UTC)  # 23:30 there
     assert tell(open_current(spiked, config), settings, outbox, lambda: night)
-    assert deliver(settings, outbox, _secrets(hook), lambda: night).sent == 0
-    assert deliver(settings, outbox, _secrets(hook), lambda: night + timedelta(hours=7, minutes=29)).sent == 0
-    assert deliver(settings, outbox, _secrets(hook), lambda: night + timedelta(hours=7, minutes=30)).sent == 1
+    assert deliver(settings, outbox, alert_secrets(hook), lambda: night).sent == 0
+    assert deliver(settings, outbox, alert_secrets(hook), lambda: night + timedelta(hours=7, minutes=29)).sent == 0
+    assert deliver(settings, outbox, alert_secrets(hook), lambda: night + timedelta(hours=7, minutes=30)).sent == 1
 
 
 @pytest.mark.parametrize(
@@ -225,50 +216,50 @@ def test_quiet_time_delays_and_loses_nothing(spiked: Path, hook: Webhook) -> Non
 )
 def test_when_something_may_be_told(now: str, until: str) -> None:
     zone = ZoneInfo("Europe/Berlin")
-    settings = _settings(quiet_hours="22:00-07:00", quiet_days=["Sat", "Sun"])
+    settings = alert_settings(quiet_hours="22:00-07:00", quiet_days=["Sat", "Sun"])
     told = settings.tell_at(datetime.fromisoformat(now).replace(tzinfo=zone), zone)
     assert told == datetime.fromisoformat(until).replace(tzinfo=zone)
 
 
 def test_no_message_is_lost_or_taken_twice_by_a_receiver_that_fails_at_random(tmp_path: Path, hook: Webhook) -> None:
-    outbox, settings = Outbox(tmp_path), _settings()
+    outbox, settings = Outbox(tmp_path), alert_settings()
     for number in range(30):
         alert = Alert("anomalies", f"anomalies:{number}", "open", f"Number {number}")
         outbox.tell(alert.subject, {}, {"webhook": alert.body()}, event="open", now=NOON)
     hook.failures = 0.6
     for day in range(len(PAUSES)):
-        deliver(settings, outbox, _secrets(hook), lambda day=day: NOON + timedelta(days=day))
+        deliver(settings, outbox, alert_secrets(hook), lambda day=day: NOON + timedelta(days=day))
     clock = NOON + timedelta(days=len(PAUSES))
     hook.failures = 0.0
     given_up = [message for message in outbox.messages() if message.state == GIVEN_UP]
     outbox.retry([message.key for message in given_up], clock)
-    deliver(settings, outbox, _secrets(hook), lambda: clock)
+    deliver(settings, outbox, alert_secrets(hook), lambda: clock)
     assert {message.state for message in outbox.messages()} == {SENT}
     assert sorted(body["title"] for body in hook.taken.values()) == sorted(f"Number {number}" for number in range(30))
     assert len(hook.requests) > 30
 
 
 def test_a_service_that_asks_to_wait_is_left_alone_so_long(tmp_path: Path, hook: Webhook) -> None:
-    outbox, settings = Outbox(tmp_path), _settings()
+    outbox, settings = Outbox(tmp_path), alert_settings()
     outbox.tell("s", {}, {"webhook": Alert("anomalies", "s", "open", "One").body()}, event="open", now=NOON)
     hook.failures, hook.faults = 1.0, ("429",)
-    deliver(settings, outbox, _secrets(hook), lambda: NOON)
+    deliver(settings, outbox, alert_secrets(hook), lambda: NOON)
     hook.failures = 0.0
-    assert deliver(settings, outbox, _secrets(hook), lambda: NOON + timedelta(seconds=89)).sent == 0
-    assert deliver(settings, outbox, _secrets(hook), lambda: NOON + timedelta(seconds=90)).sent == 1
+    assert deliver(settings, outbox, alert_secrets(hook), lambda: NOON + timedelta(seconds=89)).sent == 0
+    assert deliver(settings, outbox, alert_secrets(hook), lambda: NOON + timedelta(seconds=90)).sent == 1
 
 
 def test_who_dies_while_sending_leaves_a_message_that_is_sent_again_and_says_so(tmp_path: Path, hook: Webhook) -> None:
-    outbox, settings = Outbox(tmp_path), _settings()
+    outbox, settings = Outbox(tmp_path), alert_settings()
     outbox.tell("s", {}, {"webhook": Alert("anomalies", "s", "open", "One").body()}, event="open", now=NOON)
     assert outbox.claim(NOON) is not None  # and never heard of again
-    assert deliver(settings, outbox, _secrets(hook), lambda: NOON + CLAIM / 2).sent == 0
-    assert deliver(settings, outbox, _secrets(hook), lambda: NOON + CLAIM).sent == 1
+    assert deliver(settings, outbox, alert_secrets(hook), lambda: NOON + CLAIM / 2).sent == 0
+    assert deliver(settings, outbox, alert_secrets(hook), lambda: NOON + CLAIM).sent == 1
     assert next(iter(hook.taken.values()))["possibly_repeated"]
 
 
 def test_two_processes_at_once_send_each_message_once(tmp_path: Path, hook: Webhook) -> None:
-    settings = _settings()
+    settings = alert_settings()
     Outbox(tmp_path).tell("0", {}, {}, event="open", now=NOON)
     alerts = [Alert("anomalies", str(number), "open", f"Number {number}") for number in range(20)]
 
@@ -276,7 +267,7 @@ def test_two_processes_at_once_send_each_message_once(tmp_path: Path, hook: Webh
         own = Outbox(tmp_path)
         for alert in alerts:
             own.tell(alert.subject, {}, {"webhook": alert.body()}, event="open", now=NOON)
-        deliver(settings, own, _secrets(hook), lambda: NOON)
+        deliver(settings, own, alert_secrets(hook), lambda: NOON)
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
@@ -284,63 +275,6 @@ def test_two_processes_at_once_send_each_message_once(tmp_path: Path, hook: Webh
     for thread in threads:
         thread.join()
     assert (len(hook.requests), len(hook.taken), hook.repeated) == (20, 20, 0)
-
-
-def test_a_mail_has_text_and_html_and_one_id(tmp_path: Path, mail: MailServer) -> None:
-    channel = {
-        "kind": "email", "host": "127.0.0.1", "port": mail.port, "security": "none", "from": "percall@example.com",
-        "to": ["ann@example.com", "bob@example.com"],
-    }  # fmt: skip
-    settings, outbox = _settings(channel=[channel]), Outbox(tmp_path)
-    alert = Alert("anomalies", "s", "open", "Tóm tắt cost $40 more <b>", ("because", "of this"))
-    outbox.tell("s", {}, {"email": alert.body()}, event="open", now=NOON)
-    mail.refuse = "450 later"
-    assert deliver(settings, outbox, _secrets(), lambda: NOON).failed == 1
-    mail.refuse = ""
-    assert deliver(settings, outbox, _secrets(), lambda: NOON + timedelta(minutes=1)).sent == 1
-    (taken,) = mail.mails
-    assert taken["Subject"] == alert.title
-    assert taken["To"] == "ann@example.com, bob@example.com"
-    plain, rich = taken.get_body(("plain",)), taken.get_body(("html",))
-    assert plain is not None
-    assert rich is not None
-    assert "because" in plain.get_content()
-    assert "&lt;b&gt;" in rich.get_content()
-
-
-def test_recipients_that_do_not_exist_are_given_up(tmp_path: Path, mail: MailServer) -> None:
-    channel = {
-        "kind": "email",
-        "host": "127.0.0.1",
-        "port": mail.port,
-        "security": "none",
-        "from": "a@example.com",
-        "to": ["b@example.com"],
-    }
-    settings, outbox = _settings(channel=[channel]), Outbox(tmp_path)
-    outbox.tell("s", {}, {"email": Alert("anomalies", "s", "open", "One").body()}, event="open", now=NOON)
-    mail.refuse = "550 nobody here"
-    deliver(settings, outbox, _secrets(), lambda: NOON)
-    assert [message.state for message in outbox.messages()] == [GIVEN_UP]
-
-
-def test_slack_shows_names_as_they_are_and_stays_within_its_limits() -> None:
-    alert = Alert(
-        "anomalies",
-        "s",
-        "open",
-        "<!channel> *search* & <https://evil.example>",
-        ("x" * 5000,),
-        link="https://costs.example.com/anomalies",
-    )
-    payload = slack_blocks(alert)
-    text = json.dumps(payload, ensure_ascii=False)
-    assert "<!channel>" not in text
-    assert "&lt;!channel&gt;" in text
-    assert all(len(block["text"]["text"]) <= 3000 for block in payload["blocks"] if block["type"] == "section")
-    (button,) = [block["elements"][0] for block in payload["blocks"] if block["type"] == "actions"]
-    assert button["url"] == alert.link
-    assert "<script" not in html_text(Alert("a", "s", "open", "<script>alert(1)</script>"))
 
 
 @pytest.mark.parametrize(
@@ -425,5 +359,5 @@ def test_killed_while_it_waits_for_a_receiver_it_loses_nothing(spiked: Path, hoo
     assert process.returncode == -9
     settings = read_alert_settings(read_configuration(config).alerts)
     later = datetime.now(UTC) + CLAIM + timedelta(minutes=1)
-    assert deliver(settings, Outbox(spiked), _secrets(hook), lambda: later).sent == 1
+    assert deliver(settings, Outbox(spiked), alert_secrets(hook), lambda: later).sent == 1
     assert [message.state for message in Outbox(spiked).messages()] == [SENT]
