@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from connectors.dimensions import as_object, scalar
 from connectors.extraction import Extraction
-from connectors.files import quote_identifier, scan, sql_text
+from connectors.files import quote_identifier, sql_text
 from connectors.nested_calls import calls_of_their_own
 from connectors.token_classes import COUNTS, LITELLM_USAGE_PATHS, USAGE_KEYS
 from connectors.traced_calls import canonical_calls, timestamp, truth
-from connectors.traced_fields import fields, pick
+from connectors.traced_fields import kept_fields, pick
 from warehouse.schema import CALL_MONEY
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from warehouse.configuration import Configuration
 
 KIND = "langfuse-export"
+
+READS_UNCHECKED = True
+"""Broken rows are found while the file is read (`connectors.files.glance`)."""
 
 CALL_TYPES = ("GENERATION", "EMBEDDING")
 
@@ -108,11 +111,12 @@ def extract(
 ) -> Iterable[Extraction]:
     """The calls among the observations (table `calls`), or the scores with a number (table `scores`)."""
     if _is_scores(file) and not _is_observations(file):
-        own = f"SELECT count(*) FROM {scan(file)}"
-        table, query = "scores", _scores(fields(connection, file, _SCORE_PATHS))
+        file, rows = kept_fields(connection, file, _SCORE_PATHS)
+        own = f"SELECT count(*) FROM ({rows})"
+        table, query = "scores", _scores(rows)
     else:
-        rows = fields(connection, file, {name: f"/{name}" for name in _COLUMNS})
-        own = f"SELECT count(*) FROM ({_possible_context(file, rows)}) WHERE context_only IS DISTINCT FROM 'true'"
+        file, rows = kept_fields(connection, file, {name: f"/{name}" for name in _COLUMNS})
+        own = f"SELECT count(*) FROM ({rows}) WHERE context_only IS DISTINCT FROM 'true'"
         table, query = "calls", canonical_calls(_evidence(_calls_only(rows)), configuration, _NAMES)
     counted = connection.execute(own).fetchone()
     yield Extraction(
@@ -125,14 +129,6 @@ def extract(
         rejects=file.rejects,
         rows_read=(counted[0] if counted else 0) + len(file.rejects),
     )
-
-
-def _possible_context(file: SourceFile, rows: str) -> str:
-    """`context_only` of every row; JSON is parsed for it only where it names the word."""
-    if file.format not in ("json", "jsonl"):
-        return rows
-    told = "CASE WHEN contains(CAST(json AS VARCHAR), 'context_only') THEN json ->> '/context_only' END"
-    return f"SELECT {told} AS context_only FROM {scan(file)}"
 
 
 def _calls_only(rows: str) -> str:

@@ -18,7 +18,7 @@ from connectors.extraction import Extraction
 from connectors.files import quote_identifier, sql_text
 from connectors.token_classes import COUNTS, LITELLM_USAGE_PATHS
 from connectors.traced_calls import canonical_calls, timestamp, truth
-from connectors.traced_fields import fields, pick
+from connectors.traced_fields import kept_fields, pick
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,6 +30,9 @@ KIND = "litellm"
 
 EACH_ROW_ALONE = True
 """No row's meaning depends on another row: small files can be read together (`connectors.small_files`)."""
+
+READS_UNCHECKED = True
+"""Broken rows are found while the file is read (`connectors.files.glance`)."""
 
 OPERATIONS: dict[str, str] = {
     "completion": "chat",
@@ -118,7 +121,8 @@ def extract(
     connection: duckdb.DuckDBPyConnection, file: SourceFile, configuration: Configuration
 ) -> Iterable[Extraction]:
     """The calls of the file, one per row."""
-    query = canonical_calls(_evidence(fields(connection, file, _PATHS)), configuration, _NAMES)
+    file, rows = kept_fields(connection, file, _PATHS)
+    query = canonical_calls(_evidence(rows), configuration, _NAMES)
     yield Extraction(KIND, "calls", KIND, file.name, file.checksum, query, rejects=file.rejects)
 
 

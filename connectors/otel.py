@@ -15,18 +15,20 @@ show which others are wrappers.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from connectors.dimensions import as_object, scalar
 from connectors.extraction import Extraction
-from connectors.files import scan, sql_text
+from connectors.files import checked, scan, sql_text
 from connectors.litellm import OPERATIONS as GATEWAY_OPERATIONS
 from connectors.litellm import SERVICE_TIERS
 from connectors.nested_calls import calls_of_their_own
+from connectors.row_table import json_stream, keep_rows
 from connectors.token_classes import COUNTS, LITELLM_USAGE_PATHS, USAGE_KEYS
 from connectors.traced_calls import MODEL_OPERATIONS, canonical_calls, timestamp, truth
-from connectors.traced_fields import pick
+from connectors.traced_fields import keep_at_once, pick
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from warehouse.configuration import Configuration
 
 KIND = "otel"
+
+READS_UNCHECKED = True
+"""Broken rows are found while the file is read (`connectors.files.glance`)."""
 
 FINGERPRINT_ATTRIBUTES = ("percall.input_hash", "percall.prefix_blocks")
 """Attributes in place of a prompt's text, where the receiver took it away."""
@@ -123,6 +128,20 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
 }
 """What is read of a span, and under which attributes: the first that is there counts."""
 
+_VALUE = dict.fromkeys(("stringValue", "intValue", "boolValue"), "VARCHAR") | {
+    "doubleValue": "JSON",
+    "arrayValue": "JSON",
+}
+_ATTRIBUTES = [{"key": "VARCHAR", "value": _VALUE}]
+_SPAN = {
+    **dict.fromkeys(("spanId", "traceId", "parentSpanId", "startTimeUnixNano", "endTimeUnixNano"), "VARCHAR"),
+    "status": {"code": "VARCHAR"},
+    "attributes": _ATTRIBUTES,
+}
+_SHAPE = {"resource": {"attributes": _ATTRIBUTES}, "scopeSpans": [{"spans": [_SPAN]}]}
+"""What is read of the spans of a resource, for `json_transform`: all of it by one look, where asking every attribute for every kind of value took
+most of the time of reading a span."""
+
 _NAMES = {
     "call_key": "gen_ai.response.id/spanId",
     "started_text": "startTimeUnixNano",
@@ -150,9 +169,11 @@ def extract(
     connection: duckdb.DuckDBPyConnection, file: SourceFile, configuration: Configuration
 ) -> Iterable[Extraction]:
     """The model calls among the spans. `_row` is the export request that a span stands in."""
-    spans = _spans(file)
-    counted = connection.execute(f"SELECT count(*) FROM ({spans}) WHERE NOT context").fetchone()
-    query = canonical_calls(_evidence(calls_of_their_own(_weighed(spans))), configuration, _NAMES)
+    file, requests = _requests(connection, file)
+    spans = keep_rows(connection, _weighed(_spans(requests)))
+    counted = connection.execute(f"SELECT count(*) FROM {spans} WHERE NOT context").fetchone()
+    calls = keep_rows(connection, calls_of_their_own(f"SELECT * FROM {spans}"))
+    query = canonical_calls(_evidence(calls), configuration, _NAMES)
     yield Extraction(
         KIND,
         "calls",
@@ -165,31 +186,54 @@ def extract(
     )
 
 
-def _spans(file: SourceFile) -> str:
-    """One row per span: `_row`, `context` (BOOLEAN), `span` (JSON) and `resource` (JSON list of the resource's attributes)."""
+def _requests(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> tuple[SourceFile, str]:
+    """The file, looked through, and a relation of its export requests: `_row`, `context` (BOOLEAN) and `resource_spans` (JSON)."""
+    names = ["resourceSpans", "body", "percallContextOnly"]
+    stream = json_stream(file, names, names)
+    if stream is not None:
+        spans, body, told = (stream.columns[name] for name in names)
+        rows = f"""
+            SELECT coalesce({told} ->> '$', 'false') = 'true' AS context
+                 , coalesce({spans}, {body} -> '/resourceSpans', []) AS resource_spans, _doubt
+            FROM {stream.source}"""
+        if table := keep_at_once(connection, file, rows):
+            return file, f"SELECT rowid + 1 AS _row, context, resource_spans FROM {table}"
+    file = checked(file)
     resources = "coalesce(json_extract(json, ['/resourceSpans', '/body/resourceSpans']), [])"
+    return (
+        file,
+        f"""
+        SELECT _row, coalesce(json ->> '/percallContextOnly', 'false') = 'true' AS context
+             , coalesce({resources}[1], {resources}[2]) AS resource_spans
+        FROM {scan(file)}""",
+    )
+
+
+def _spans(requests: str) -> str:
+    """One row per span: `_row`, `context` (BOOLEAN), `span` and `resource` (a list of the resource's attributes), shaped like `_SHAPE`."""
     return f"""
-        SELECT _row, context, resource, unnest(TRY_CAST(json_extract(resource_spans, '$.scopeSpans[*].spans[*]') AS JSON[])) AS span
+        SELECT _row, context, shaped.resource.attributes AS resource
+             , unnest(flatten(list_transform(shaped.scopeSpans, lambda s: s.spans))) AS span
         FROM (
-            SELECT _row, context, resource_spans, json_extract(resource_spans, '$.resource.attributes') AS resource
-            FROM (
-                SELECT _row, coalesce(json ->> '/percallContextOnly', 'false') = 'true' AS context
-                     , unnest(TRY_CAST(coalesce({resources}[1], {resources}[2]) AS JSON[])) AS resource_spans
-                FROM {scan(file)}
-            )
+            SELECT _row, context, unnest(json_transform(resource_spans, {sql_text(json.dumps([_SHAPE]))})) AS shaped
+            FROM ({requests})
         )"""
 
 
 def _attribute_text(value: str) -> str:
-    """SQL: an OTLP value as text; a list of texts as a JSON list. Numbers may be texts."""
-    scalars = ", ".join(f"{value} ->> '/{kind}Value'" for kind in ("string", "int", "double", "bool"))
-    listed = f"json_extract_string({value}, '$.arrayValue.values[*].stringValue')"
-    return f"coalesce({scalars}, CASE WHEN len({listed}) > 0 THEN CAST(to_json({listed}) AS VARCHAR) END)"
+    """SQL: an OTLP value, shaped like `_VALUE`, as text; a list of texts as a JSON list. Numbers may be texts."""
+    # Numbers stay as they are written: as text they would be, too, but with another exponent.
+    number = f"CASE WHEN {value}.doubleValue IS NOT NULL THEN {value}.doubleValue ->> '$' END"
+    listed = f"json_extract_string({value}.arrayValue, '$.values[*].stringValue')"
+    array = (
+        f"CASE WHEN {value}.arrayValue IS NOT NULL AND len({listed}) > 0 THEN CAST(to_json({listed}) AS VARCHAR) END"
+    )
+    return f"coalesce({value}.stringValue, {value}.intValue, {number}, {value}.boolValue, {array})"
 
 
 def _weighed(spans: str) -> str:
     """Spans with their attributes by meaning (`a_<name>`), and what `nested_calls` asks for."""
-    entries = "list_concat(coalesce(TRY_CAST(span -> '/attributes' AS JSON[]), []), coalesce(TRY_CAST(resource AS JSON[]), []))"
+    entries = "list_concat(coalesce(span.attributes, []), coalesce(resource, []))"
     names = ", ".join(
         "nullif(coalesce(NULL, "
         + ", ".join(f"_values[list_position(_keys, {sql_text(key)})]" for key in keys)
@@ -216,19 +260,19 @@ def _weighed(spans: str) -> str:
             FROM (
                 SELECT *, {names}
                      , CAST(to_json(map_from_entries(list_filter(
-                           list_transform(_keys, lambda k, i: {{'key': {own_key}, 'value': _values[i]}}),
+                           list_transform(_own_keys, lambda k, i: {{'key': k, 'value': _values[i]}}),
                            lambda e, i: e.value IS NOT NULL AND list_position(_own_keys, e.key) = i
                                         AND (_own_keys[i] <> _keys[i] OR NOT regexp_matches(_keys[i], {sql_text(_SYSTEM_ATTRIBUTES)})))))
                        AS JSON) AS own_attributes
                 FROM (
                     SELECT *, list_transform(_keys, lambda k: {own_key}) AS _own_keys
                     FROM (
-                        SELECT _row, context, span ->> '/spanId' AS span_id, span ->> '/traceId' AS span_trace
-                             , nullif(span ->> '/parentSpanId', '') AS span_parent
-                             , span ->> '/startTimeUnixNano' AS start_text, span ->> '/endTimeUnixNano' AS end_text
-                             , span ->> '/status/code' AS status_code
-                             , list_transform(attributes, lambda a: coalesce(a ->> '/key', '')) AS _keys
-                             , list_transform(attributes, lambda a: {_attribute_text("(a -> '/value')")}) AS _values
+                        SELECT _row, context, span.spanId AS span_id, span.traceId AS span_trace
+                             , nullif(span.parentSpanId, '') AS span_parent
+                             , span.startTimeUnixNano AS start_text, span.endTimeUnixNano AS end_text
+                             , span.status.code AS status_code
+                             , list_transform(attributes, lambda a: coalesce(a.key, '')) AS _keys
+                             , list_transform(attributes, lambda a: {_attribute_text("a.value")}) AS _values
                         FROM (SELECT _row, context, span, {entries} AS attributes FROM ({spans}))
                     )
                 )
@@ -251,10 +295,11 @@ def _nanoseconds(text: str) -> str:
 
 
 def _evidence(calls: str) -> str:
+    """Evidence of the calls in a table."""
     objects = f"""
         SELECT *, {_python_object("a_usage_object")} AS usage_object, {as_object("a_usage_map")} AS usage_map
              , {as_object("a_all_metadata")} AS metadata_object, {as_object("a_parameters")} AS parameters, {as_object("a_messages")} AS input_object
-        FROM ({calls})"""
+        FROM {calls}"""
     paths = {path: path for paths in LITELLM_USAGE_PATHS.values() for path in paths}
     picked = pick(paths, "usage_object", objects)
     picked = pick({f"flat_{key}": f"/{key}" for keys in USAGE_KEYS.values() for key in keys}, "usage_map", picked)
@@ -312,9 +357,8 @@ def _evidence(calls: str) -> str:
              , {as_object("coalesce(a_traced, r_traced)")} AS trace_metadata, requester_object AS requester_metadata
              , TRY_CAST({as_object("coalesce(a_tags, r_tags)")} AS VARCHAR[]) AS tags
              , {scalar("coalesce(a_team_alias, m_team)")} AS native_team, {scalar("a_env")} AS native_env
-        FROM (
-            -- a hit repeats the answer's id; where one of two spans with it cost something and the other 0, that one is the hit
-            SELECT *, max(TRY_CAST(a_cost AS DECIMAL(18, 10))) OVER (PARTITION BY coalesce(a_response_id, span_id)) AS first_cost
-            FROM ({picked})
-        )
+        -- a hit repeats the answer's id; where one of two spans with it cost something and the other 0, that one is the hit
+        FROM ({picked}) AS p LEFT JOIN (
+            SELECT coalesce(a_response_id, span_id) AS answer, max(TRY_CAST(a_cost AS DECIMAL(18, 10))) AS first_cost FROM {calls} GROUP BY 1
+        ) AS f ON f.answer IS NOT DISTINCT FROM coalesce(p.a_response_id, p.span_id)
         WHERE NOT context"""

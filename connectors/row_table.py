@@ -6,7 +6,7 @@ one core. The rows of a table have their numbers for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -86,6 +86,21 @@ def row_stream(file: SourceFile, names: Sequence[str]) -> RowStream | None:
     return RowStream(f"(SELECT NULL::BIGINT AS _row, *, {doubt} AS _doubt FROM ({values}))", columns)
 
 
+def json_stream(file: SourceFile, names: Sequence[str], nested: Collection[str] = ()) -> RowStream | None:
+    """Like `row_stream` for keys of a JSON file, but no text is taken for a word for nothing: they are those of `json_extract_string`. The
+    keys in `nested` stay JSON. None where the file has to be read in another way."""
+    columns = _columns(names)
+    if file.numbered or file.rejects or not _can_be_told_apart(columns):
+        return None
+    texts = [name for name in _only_texts(file, columns) if name not in nested]
+    values = ", ".join(
+        f"{quote_identifier(name) if name in texts or name in nested else _text_of_json(quote_identifier(name))} AS {column}"
+        for name, column in columns.items()
+    )
+    rows = f"SELECT {values} FROM {json_values(file, _kinds(columns, texts))}"
+    return RowStream(f"(SELECT NULL::BIGINT AS _row, *, {_doubt(columns, texts)} AS _doubt FROM ({rows}))", columns)
+
+
 def keep_rows(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     """Name of a temporary table with what the query gives, until `drop_row_tables`."""
     name = f"{_NAME}{uuid4().hex}"
@@ -133,14 +148,30 @@ def _can_be_told_apart(columns: Mapping[str, str]) -> bool:
 
 def _json_values(file: SourceFile, columns: Mapping[str, str]) -> tuple[str, str]:
     """SELECT of the values of a JSON file, and the condition over them that says that a row may have been read wrongly."""
-    texts = [name for name in columns if all(isinstance(row.get(name), str) for row in file.head)]
-    kinds = ", ".join(f"{sql_text(name)}: '{'VARCHAR' if name in texts else 'JSON'}'" for name in columns)
+    texts = _only_texts(file, columns)
     values = [quote_identifier(name) if name in texts else _text_of_json(quote_identifier(name)) for name in columns]
     as_text = ", ".join(f"{value} AS {column}" for value, column in zip(values, columns.values(), strict=True))
     listed = ", ".join(_without_null_words(columns.values(), columns.values()))
-    doubts = [f"coalesce({', '.join(columns.values())}) IS NULL", *(_may_be_number(columns[name]) for name in texts)]
-    doubt = f"CASE {' '.join(f'WHEN {doubt} THEN true' for doubt in doubts)} ELSE false END"
-    return f"SELECT {listed} FROM (SELECT {as_text} FROM {json_values(file, kinds)})", doubt
+    return f"SELECT {listed} FROM (SELECT {as_text} FROM {json_values(file, _kinds(columns, texts))})", _doubt(
+        columns, texts
+    )
+
+
+def _only_texts(file: SourceFile, names: Iterable[str]) -> list[str]:
+    """The keys under which all of the file's first objects hold a text."""
+    return [name for name in names if all(isinstance(row.get(name), str) for row in file.head)]
+
+
+def _kinds(names: Iterable[str], texts: Collection[str]) -> str:
+    return ", ".join(f"{sql_text(name)}: '{'VARCHAR' if name in texts else 'JSON'}'" for name in names)
+
+
+def _doubt(columns: Mapping[str, str], texts: Iterable[str]) -> str:
+    """Condition: the row may have been none, or a number stood where a text was expected."""
+    # Both as text: JSON and VARCHAR have no value in common.
+    values = ", ".join(f"CAST({column} AS VARCHAR)" for column in columns.values())
+    doubts = [f"coalesce({values}) IS NULL", *(_may_be_number(columns[name]) for name in texts)]
+    return f"CASE {' '.join(f'WHEN {doubt} THEN true' for doubt in doubts)} ELSE false END"
 
 
 def _text_of_json(value: str) -> str:

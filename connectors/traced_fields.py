@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from connectors.files import quote_identifier, scan, sql_text
+import duckdb
+
+from connectors.files import checked, is_whole, quote_identifier, scan, sql_text
+from connectors.row_table import json_stream, keep_rows
+from connectors.source_file import csv_rows
 
 if TYPE_CHECKING:
-    import duckdb
-
     from connectors.files import SourceFile
 
 
@@ -36,16 +38,93 @@ def fields(connection: duckdb.DuckDBPyConnection, file: SourceFile, paths: Mappi
     if file.format in ("json", "jsonl"):
         return f"SELECT * EXCLUDE (json) FROM ({pick(paths, 'json', f'SELECT _row, json FROM {scan(file)}')})"
     described = connection.execute(f"DESCRIBE SELECT * FROM {scan(file)}").fetchall()
-    types = {name.lower(): (quote_identifier(name), kind) for name, kind, *_ in described}
-    items = []
+    return _of_columns({name: kind for name, kind, *_ in described}, paths, scan(file))
+
+
+def keep_at_once(connection: duckdb.DuckDBPyConnection, file: SourceFile, query: str) -> str | None:
+    """Name of a temporary table with what a query over a file's stream (`connectors.row_table.json_stream`) gives, a row for each of
+    the file and in its order; None where the file has to be read in another way: it is broken, or `_doubt`, a column that the query has, is
+    true of some row.
+
+    The query must be nothing but a projection: DuckDB keeps the order of the rows of a file, but not through the join that it makes of `IN` with
+    five values or more (the last of a file's rows, where no line end followed it, came first).
+
+    The file is parsed once, by all cores: to number its rows while they are read keeps that on one core, and to look for broken ones before is
+    another parse.
+    """
+    try:
+        table = keep_rows(connection, query)
+    except duckdb.Error:
+        return None
+    ((count, doubt),) = connection.execute(f"SELECT count(*), coalesce(bool_or(_doubt), false) FROM {table}").fetchall()
+    if doubt or not is_whole(file, count):
+        connection.execute(f"DROP TABLE {table}")
+        return None
+    return table
+
+
+def kept_fields(
+    connection: duckdb.DuckDBPyConnection, file: SourceFile, paths: Mapping[str, str]
+) -> tuple[SourceFile, str]:
+    """The query of `fields`, over a temporary table where that is possible, so that it may be asked often; and the file, looked through."""
+    rows = _stream(file, paths)
+    if rows and (table := keep_at_once(connection, file, rows)):
+        return file, f"SELECT * EXCLUDE (_doubt) REPLACE (rowid + 1 AS _row) FROM {table}"
+    file = checked(file)
+    return file, fields(connection, file, paths)
+
+
+def _stream(file: SourceFile, paths: Mapping[str, str]) -> str | None:
+    """The query of `fields` for one statement that reads a text file: `_row` is NULL, and `_doubt` says whether what is read may be something
+    else. None where the file has to be read in another way."""
+    if file.format == "csv":
+        if file.numbered or file.rejects:
+            return None
+        rows = f"(SELECT NULL::BIGINT AS _row, false AS _doubt, * FROM {csv_rows(file)})"
+        return _of_columns(dict.fromkeys(file.columns, "VARCHAR"), paths, rows, ("_row", "_doubt"))
+    if file.format not in ("json", "jsonl"):
+        return None
+    split = {name: path.removeprefix("/").partition("/") for name, path in paths.items()}
+    nested = dict.fromkeys(head for head, _, rest in split.values() if rest)
+    read = json_stream(file, list(dict.fromkeys(head for head, _, _ in split.values())), nested)
+    if read is None:
+        return None
+    own = {name: head for name, (head, _, rest) in split.items() if not rest}
+    values = [f"nullif({read.columns[head]}, '') AS {quote_identifier(name)}" for name, head in own.items()]
+    rows = f"SELECT _row, _doubt, {', '.join([*values, *(read.columns[head] for head in nested)])} FROM {read.source}"
+    for head in nested:
+        inside = {name: f"/{rest}" for name, (first, _, rest) in split.items() if first == head and rest}
+        rows = f"SELECT * EXCLUDE ({read.columns[head]}) FROM ({pick(inside, read.columns[head], rows)})"
+    return rows
+
+
+def _of_columns(
+    types: Mapping[str, str], paths: Mapping[str, str], rows: str, others: tuple[str, ...] = ("_row",)
+) -> str:
+    """The query of `fields` for rows of typed columns; a column is looked into once, whatever is asked of its inside."""
+    known = {name.lower(): (quote_identifier(name), kind) for name, kind in types.items()}
+    items, inside = [], dict[str, dict[str, str]]()
     for name, path in paths.items():
-        head, *rest = path.removeprefix("/").split("/")
-        column, kind = types.get(head.lower(), ("NULL", "VARCHAR"))
-        if kind.startswith("TIMESTAMP WITH"):
-            column = f"make_timestamp(epoch_us({column}))"
-        elif kind.startswith(("STRUCT", "MAP")) or kind.endswith("[]"):
-            column = f"to_json({column})"
+        head, _, rest = path.removeprefix("/").partition("/")
         if rest:
-            column = f"TRY_CAST({column} AS JSON) ->> {sql_text('/' + '/'.join(rest))}"
-        items.append(f"nullif(CAST({column} AS VARCHAR), '') AS {quote_identifier(name)}")
-    return f"SELECT _row, {', '.join(items)} FROM {scan(file)}"
+            inside.setdefault(head, {})[name] = f"/{rest}"
+            continue
+        items.append(
+            f"nullif({_as_text(*known.get(head.lower(), ('NULL', 'VARCHAR')))}, '') AS {quote_identifier(name)}"
+        )
+    looked_into = {head: f"_inside_{at}" for at, head in enumerate(inside)}
+    for head, column in looked_into.items():
+        whole = _as_text(*known.get(head.lower(), ("NULL", "VARCHAR")))
+        items.append(f"TRY_CAST({whole} AS JSON) AS {column}")
+    query = f"SELECT {', '.join([*others, *items])} FROM {rows}"
+    for head, column in looked_into.items():
+        query = f"SELECT * EXCLUDE ({column}) FROM ({pick(inside[head], column, query)})"
+    return query
+
+
+def _as_text(column: str, kind: str) -> str:
+    if kind.startswith("TIMESTAMP WITH"):
+        column = f"make_timestamp(epoch_us({column}))"
+    elif kind.startswith(("STRUCT", "MAP")) or kind.endswith("[]"):
+        column = f"to_json({column})"
+    return f"CAST({column} AS VARCHAR)"
