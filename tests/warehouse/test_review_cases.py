@@ -78,6 +78,19 @@ def test_a_file_refused_beside_one_part_does_not_take_away_another(tmp_path: Pat
     assert one(tmp_path, "SELECT count(*) FROM loads WHERE status = 'superseded'") == 0
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [("r-1.csv", "r-2.csv", True), ("a.csv", "b.csv", False), ("r-2026-03-10.csv", "r-2026-03-17.csv", False)],
+)
+def test_numbered_pieces_may_tell_of_the_same_resources_other_files_are_asked_about(
+    tmp_path: Path, first: str, second: str, both: bool
+) -> None:
+    """Three of ten lines have the hour and resource of a line of the other file, with another amount."""
+    load(tmp_path, charge_lines(days(1, 10), file=first))
+    (report,) = load(tmp_path, charge_lines(days(8, 17, cost="2.00"), file=second))
+    assert (report.status != "refused", billed(tmp_path)) == (both, 30 if both else 10)
+
+
 @pytest.mark.parametrize("same_name", [False, True])
 def test_a_window_that_moved_on_does_not_take_away_the_days_that_it_left(tmp_path: Path, same_name: bool) -> None:
     load(tmp_path, charge_lines(days(1, 10), file="w.csv"))
