@@ -37,18 +37,18 @@ def parts_in_cents(
     """
     exact = {name: Decimal(repr(float(amount))) for name, amount in parts.items()}
     rounded = {name: cents(amount) for name, amount in exact.items()}
-    free = list(parts)
-    if before is not None and before_in_cents is not None:
-        same = [name for name in parts if name in before_in_cents and before.get(name) == parts[name]]
-        rounded |= {name: before_in_cents[name] for name in same}
-        free = [name for name in parts if name not in set(same)]
+    kept = before_in_cents if before is not None and before_in_cents is not None else {}
+    same = {name for name in parts if name in kept and before is not None and before.get(name) == parts[name]}
+    rounded |= {name: kept[name] for name in same}
+    free = [name for name in parts if name not in same]
     if not free:
         return rounded
-    wanted = total_in_cents(parts.values()) if total is None else total
+    wanted = cents(sum(exact.values(), Decimal(0))) if total is None else total
     missing = int((wanted - sum(rounded.values(), Decimal(0))) / CENT)
-    step = CENT if missing > 0 else -CENT
-    # Those that rounding took most from come first where cents are missing, those that it gave most to where there are too many.
-    free.sort(key=lambda name: (rounded[name] - exact[name]) * step)
-    for place in range(abs(missing)):
-        rounded[free[place % len(free)]] += step
+    if missing:
+        step = CENT if missing > 0 else -CENT
+        # Those that rounding took most from come first where cents are missing, those that it gave most to where there are too many.
+        free.sort(key=lambda name: (rounded[name] - exact[name]) * step)
+        for place in range(abs(missing)):
+            rounded[free[place % len(free)]] += step
     return rounded
