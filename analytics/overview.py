@@ -148,22 +148,36 @@ def coverage_sentence(row: dict[str, Any]) -> str:
     """What the total of a row of `totals` rests on, in sentences."""
     if row["ledger_cost"] is None:
         return "No cost is known in this period."
-    estimated, final, calls = row["estimated_share"] or 0, row["final_share"] or 0, formatting.count(row["calls"])
-    if estimated >= 1:
+    # By the amounts: beside a credit, which is negative, a part may be larger than the whole.
+    cost, estimated, final, calls = (
+        row["ledger_cost"],
+        row["estimated_cost"],
+        row["final_cost"],
+        formatting.count(row["calls"]),
+    )
+    has_bill = bool(cost != estimated or final or row["credits"])
+    if not has_bill and estimated:
         sentences = ["All of it is estimated from traces: no bill covers this period."]
-    elif estimated > 0:
+    elif not estimated:
+        sentences = ["All of it comes from bills."]
+    elif 0 < estimated < cost:
+        part = row["estimated_share"]
         sentences = [
-            f"{formatting.share(1 - estimated)} of it comes from bills, {formatting.share(estimated)} is estimated from traces."
+            f"{formatting.share(1 - part)} of it comes from bills, {formatting.share(part)} is estimated from traces."
         ]
     else:
-        sentences = ["All of it comes from bills."]
-    if estimated < 1:
+        sentences = [
+            f"{formatting.money(estimated, row['currency'])} is estimated from traces; bills and their credits are the rest."
+        ]
+    if has_bill or not estimated:
         sentences.append(
-            "All bills are invoiced."
-            if final + estimated >= 1
-            else "None of it is invoiced yet, so it may change."
-            if final == 0
-            else f"{formatting.share(final)} is invoiced; the rest may change."
+            "None of it is invoiced yet, so it may change."
+            if not final
+            else "All bills are invoiced."
+            if final + estimated == cost
+            else f"{formatting.share(row['final_share'])} is invoiced; the rest may change."
+            if 0 < final < cost
+            else "Not all of it is invoiced; the rest may change."
         )
     if row["unpriced_calls"]:
         one = row["unpriced_calls"] == 1

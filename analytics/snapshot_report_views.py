@@ -115,7 +115,10 @@ def _state(warehouse: Warehouse, filters: Filters) -> tuple[str, str]:
     """Final when every cost is on an issued invoice and no source still lacks days of the period; and what the total rests on."""
     with contextlib.suppress(InputError):
         row = totals(warehouse, filters).iloc[0]
-        invoiced = row["final_share"] is not None and row["final_share"] >= 1
+        # Not by its share: an open credit makes what is invoiced more than the whole.
+        invoiced = (
+            row["ledger_cost"] is not None and bool(row["final_cost"]) and row["final_cost"] == row["ledger_cost"]
+        )
         sources = freshness(warehouse, filters)
         complete = all(day is not None and day >= filters.end for day in sources["complete_through"])
         return "final" if invoiced and complete else "provisional", rests_on(warehouse, filters)

@@ -226,3 +226,20 @@ def test_what_a_total_rests_on_says_how_many_calls_report_their_tokens() -> None
     silent = call("2026-05-01", None, uncached_input_tokens=None, output_tokens=None)
     assert rests_on(warehouse_of([call("2026-05-01", "1"), silent]), MAY).endswith("50% of calls report their tokens.")
     assert "tokens" not in rests_on(warehouse_of([call("2026-05-01", "1")]), MAY)
+
+
+def test_a_credit_hides_neither_the_bill_nor_what_is_not_invoiced() -> None:
+    """A bill of 4 less a credit of 6, beside 5 of traces: a total of 3, of which traces are not all, and of which nothing is invoiced."""
+    lines = [
+        charge("2026-05-01", "4"),
+        charge("2026-05-01", "-6", ChargeCategory="Credit"),
+    ]
+    found = overview(
+        warehouse_of([call("2026-05-02", "5", provider="anthropic", model="claude-sonnet-4-5")], lines), MAY
+    )
+    assert found.total == D(3)
+    assert "no bill covers" not in found.coverage
+    assert "None of it is invoiced yet" in found.coverage
+    # 12 invoiced less a credit of 2 that is not.
+    lines = [charge("2026-05-01", "12", InvoiceId="1"), charge("2026-05-01", "-2", ChargeCategory="Credit")]
+    assert "Not all of it is invoiced" in overview(warehouse_of(charges=lines), MAY).coverage
