@@ -41,7 +41,8 @@ _LOOKED_AT_FIRST = (
     "scala-library", "spark-catalyst_", "spark-sql_", "spark-core_", "spark-sql-api_", "hadoop-client-api", "spark-common-utils_",
     "spark-network-common_", "spark-unsafe_", "hadoop-client-runtime", "netty-", "py4j", "parquet-", "arrow-",
 )  # fmt: skip
-"""Most classes lie in these of Spark's 200 archives. Java looks through them in the order of a folder otherwise, which was a tenth of an executor's samples."""
+"""Most classes lie in these of Spark's 200 archives. Java looks through them in the order of a folder otherwise, where a tenth of an
+executor's samples were."""
 
 _MASTER = "org.apache.spark.deploy.master.Master"
 _WORKER = "org.apache.spark.deploy.worker.Worker"
