@@ -134,7 +134,8 @@ class Filing:
                 session.execute(f"CREATE TABLE {name}.{rollup} AS {select(self.configuration, f'{name}.{table.name}')}")
             if table.name == "calls":
                 self._sum_users(session, name)
-            session.execute(f"CHECKPOINT {name}")
+            # The session that writes the next month may just be looking through the catalogues of all files: FORCE waits for it to end.
+            session.execute(f"FORCE CHECKPOINT {name}")
             session.execute(f"DETACH {name}")
         if not rows:
             path.unlink()
