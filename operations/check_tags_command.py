@@ -52,9 +52,7 @@ def register(app: typer.Typer) -> None:
 
 def check_tags(
     context: typer.Context,
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="Files, or folders that are searched for them.")
-    ],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files, or folders that are searched for them.")],
     require: Annotated[
         str | None,
         typer.Option(

@@ -22,9 +22,7 @@ def load(
     context: typer.Context,
     paths: Annotated[
         list[str],
-        typer.Argument(
-            metavar="[KIND] PATH", help="Files, folders or globs; the kind first, if you want to force it."
-        ),
+        typer.Argument(metavar="[KIND] PATH", help="Files, folders or globs; the kind first, if you want to force it."),
     ],
     replace: Annotated[
         bool, typer.Option("--replace", help="The files replace whatever the store holds of their periods.")
