@@ -45,9 +45,9 @@ def features(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
     both together, and per call. Infrastructure whose lines name no feature is not spread over the rows: see `outside_features`.
 
     tokens: all classes of the calls that report them; tokens_per_call per such call. previous_cost: model calls of the period before (None: no
-    data then); change = cost / previous_cost - 1. trend: cost of model calls on each day that has data, a list. unpriced_calls: calls whose cost
-    is not known. unknown_costs: costs that `cost` lacks. credits: of the bill, 0 or negative, part of `cost`. estimated_share: part of
-    `cost` from traces instead of a bill.
+    data then); change = cost / previous_cost - 1. trend: cost of model calls on each day that has data, a list (None: none of that day's costs
+    is known). unpriced_calls: calls whose cost is not known. unknown_costs: costs that `cost` lacks. credits: of the bill, 0 or negative,
+    part of `cost`. estimated_share: part of `cost` from traces instead of a bill.
 
     Raises InputError when the costs are in several currencies.
     """
@@ -221,13 +221,16 @@ def _tokens(warehouse: Warehouse, filters: Filters) -> dict[str | None, tuple[in
     }
 
 
-def _trends(warehouse: Warehouse, filters: Filters) -> dict[tuple[str, str | None], list[Decimal]]:
-    """Cost of each day, by kind and feature; days without a row cost nothing, days without data are left out."""
+def _trends(warehouse: Warehouse, filters: Filters) -> dict[tuple[str, str | None], list[Decimal | None]]:
+    """Cost of each day, by kind and feature; days without a row of model use cost nothing, None where no cost of such rows is known, days
+    without data are left out."""
     rows = _scope(warehouse, filters)
-    sums = rows.group_by(["kind", "feature", "date"]).agg(cost=rows[filters.basis].sum(where=is_model_use(rows)))
-    found: dict[tuple[str, str | None], dict[object, Decimal]] = {}
+    used = is_model_use(rows)
+    sums = rows.group_by(["kind", "feature", "date"]).agg(cost=rows[filters.basis].sum(where=used), uses=used.sum())
+    found: dict[tuple[str, str | None], dict[object, Decimal | None]] = {}
     for row in rows_of(warehouse, sums):
-        found.setdefault((row["kind"], row["feature"]), {})[row["date"]] = row["cost"] or Decimal(0)
+        cost = row["cost"] if row["cost"] is not None or row["uses"] else Decimal(0)
+        found.setdefault((row["kind"], row["feature"]), {})[row["date"]] = cost
     span = warehouse.span()
     if span is None:
         return {}

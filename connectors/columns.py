@@ -15,7 +15,7 @@ from functools import lru_cache
 import duckdb
 
 from connectors.files import NULL_WORDS, SourceFile, quote_identifier, scan, sql_text
-from connectors.row_table import RowStream, RowTable
+from connectors.row_table import RowStream, RowTable, names_of
 from connectors.source_file import path_literal
 from warehouse.errors import InputError
 from warehouse.intake import FILE_ROWS, RowWise
@@ -69,7 +69,7 @@ class Columns:
             self._types = {str(row[0]): str(row[1]) for row in described if row[0] != "_row"}
             self._texts: dict[str, str] = {}
         else:
-            rows = stream or RowTable(connection, file, names_of(file))
+            rows = stream or RowTable(connection, file, names_of(connection, file))
             self.source, self._texts = rows.source, rows.columns
             self._types = dict.fromkeys(self._texts, "VARCHAR")
         self._names: dict[str, str] = {}
@@ -110,12 +110,17 @@ class Columns:
         return [name for name in self._types if name not in taken]
 
     def text(self, *names: str) -> str:
-        """The value as text; NULL where the column misses, is empty or says NULL. Nested values are JSON."""
+        """The value as text; NULL where the column misses, is empty or says NULL. Nested values are JSON.
+
+        Of a text file with several of these columns it is the first that a row fills: the objects of one log may differ in their keys.
+        """
         name = self.find(*names)
         if name is None:
             return "NULL::VARCHAR"
         if name in self._texts:
-            return self._texts[name]
+            given = dict.fromkeys(self._names[key] for key in map(normalised, names) if key in self._names)
+            texts = [self._texts[one] for one in given]
+            return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
         kind = self._types[name]
         if kind == "VARCHAR":
             value = quote_identifier(name)
@@ -136,7 +141,7 @@ class Columns:
         if name is None or self._types[name] != "VARCHAR":
             return f"trim({self.text(*names)})"
         is_clean = name in self._texts
-        value = self._texts[name] if is_clean else quote_identifier(name)
+        value = self.text(*names) if is_clean else quote_identifier(name)
         value = f"CASE WHEN contains({value}, ' ') OR length({value}) <> strlen({value}) THEN trim({value}) ELSE {value} END"
         for word in () if is_clean else NULL_WORDS:
             value = f"nullif({value}, {sql_text(word)})"
@@ -209,12 +214,6 @@ class Columns:
         local = f"((({time_sql(text)}) AT TIME ZONE 'UTC') AT TIME ZONE {sql_text(zone)})::DATE"
         has_zone = f"regexp_matches({text}, {sql_text(_ZONE)}) AND contains({text}, ':')"
         return f"(CASE WHEN {has_zone} THEN {local} ELSE ({time_sql(text)})::DATE END)"
-
-
-def names_of(file: SourceFile) -> list[str]:
-    """The columns of a CSV file, or the keys of the first objects of a JSON file."""
-    names = file.columns if file.format == "csv" else [key for row in file.head for key in row]
-    return list(dict.fromkeys(names))
 
 
 def _fits(kind: str) -> bool:

@@ -127,6 +127,13 @@ def test_the_trend_has_one_cost_per_day_of_the_data() -> None:
     assert rows["ask"]["trend"] == [D(0), D(0), D(0), D(1)]
 
 
+def test_a_day_whose_costs_are_all_unknown_is_no_zero_in_the_trend() -> None:
+    gpu = charge("2026-05-04", "30", x_CostCategory="GPU inference", Tags='{"feature": "search"}')
+    calls = [call("2026-05-02", None), call("2026-05-03", None), call("2026-05-03", "2"), call("2026-05-05", "1")]
+    row = by_name(features(warehouse_of(calls, [gpu]), MAY))["search"]
+    assert row["trend"] == [None, D(2), D(0), D(1)]
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.lists(CALLS, max_size=8), st.lists(CHARGES, max_size=6))
 def test_features_and_what_lies_outside_are_the_ledger(
@@ -141,7 +148,7 @@ def test_features_and_what_lies_outside_are_the_ledger(
     assert known(frame["total_cost"]) + known(outside["cost"]) == known(by_category["cost"])
     assert frame["calls"].sum() == len(calls)
     for trend, cost in zip(frame["trend"], frame["cost"], strict=True):
-        assert sum(trend, D(0)) == (cost or 0)
+        assert known(trend) == (cost or 0)
 
 
 def test_on_the_demo_one_feature_is_61_percent_of_the_cost_on_8_percent_of_the_calls(demo_warehouse: Warehouse) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from connectors import byte_stream, files
 from connectors.plain import CALLS
 from warehouse.configuration import Configuration
+from warehouse.errors import InputError
 from warehouse.staging import StagedFile, Staging
 
 CALL = {"call_id": "", "started_at": "2026-03-01T00:00:00Z", "model": "gpt-4o", "output_tokens": 1, "latency_ms": 5.0}
@@ -210,3 +212,39 @@ def test_a_known_checksum_is_taken_for_what_it_is(tmp_path, name):
 
     assert byte_stream.survey(path, "", digest) == byte_stream.survey(path, "")
     assert files.glance(path, tmp_path, digest) == files.glance(path, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["calls.jsonl", "calls.json"])
+@pytest.mark.parametrize("bad", [False, True])
+def test_what_a_log_begins_to_tell_far_from_its_beginning_is_read(tmp_path, name, bad):
+    late = {"team": "search", "cost": 0.25, "cached_tokens": 3, "Release": "r7", "odd / ~ key": "é"}
+    rows = [line(number, **(late if number >= FAR else {})) for number in range(1, FAR + 3)]
+    rows[FAR + 1 :] = [line(FAR + 2, user="ann", prompt_tokens=9), line(FAR + 3, user_id="bob", input_tokens=8)]
+    if bad:
+        rows[4] = line(5, output_tokens=-1)
+    path = written(tmp_path, rows if name.endswith("l") else ["[" + ",\n".join(rows) + "]"], name)
+    staging = Staging(tmp_path / "staging")
+    try:
+        (extraction,) = CALLS.extract(staging.connection, files.glance(path, tmp_path / "scratch"), Configuration())
+        staged = staging.add(extraction)
+        (piece,) = staging.call_pieces()
+        told = staging.connection.execute(
+            f"""SELECT team, reported_cost, cache_read_tokens, labels['Release'], labels['odd / ~ key'], user_id, uncached_input_tokens, count(*)
+                FROM ({piece.good([staged.part])}) GROUP BY ALL ORDER BY count(*) DESC, user_id"""
+        ).fetchall()
+    finally:
+        staging.close()
+
+    assert told == [
+        (None, None, None, None, None, None, None, FAR - 1 - bad),
+        ("search", Decimal("0.25"), 3, "r7", "é", None, None, 2),
+        (None, None, None, None, None, "ann", 9, 1),
+        (None, None, None, None, None, "bob", 8, 1),
+    ]
+
+
+def test_a_file_whose_objects_have_a_thousand_different_keys_is_refused_in_a_sentence(tmp_path):
+    rows = [line(number, **{f"key_{number}": 1}) for number in range(1, 1_200)]
+
+    with pytest.raises(InputError, match=r"more than 1,000 different keys.*`labels`"):
+        told(written(tmp_path, rows), tmp_path)
