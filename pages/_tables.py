@@ -36,8 +36,8 @@ class Column:
     tag: a dimension's value, "(untagged)" where there is none; money: amounts with cents; unit_money: small amounts per call,
     three to six digits; share: a part of 1 as a percentage; bar: the same with a bar; count: whole numbers with separators;
     large_count: the same in thousands, millions and billions, for columns of very large ones;
-    number: one digit after the point; trend: a list of numbers as a sparkline. `help` explains the term where it stands.
-    `pinned` keeps the column in sight when scrolling.
+    number: one digit after the point; trend: a list of numbers as a sparkline, without those that are not known.
+    `help` explains the term where it stands. `pinned` keeps the column in sight when scrolling.
     """
 
     label: str
@@ -159,7 +159,8 @@ def _cells(values: list[Any], column: Column, digits: int = 1) -> pa.Array:
             [0.0 if number is not None and -least < number <= 0 else number for number in numbers], pa.float64()
         )
     if column.kind == "trend":
-        parts = [[None if part is None else float(part) for part in each] for each in values]
+        # What is not known is left out: a single NULL makes the browser draw an error instead of the line.
+        parts = [[float(part) for part in each if not _is_missing(part)] for each in values]
         return pa.array(parts, pa.list_(pa.float64()))
     try:
         return pa.array(values, from_pandas=True)

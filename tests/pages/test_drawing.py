@@ -156,6 +156,13 @@ def test_what_is_nothing_in_the_digits_of_its_column_has_no_sign() -> None:
     assert found.frame["sum"].tolist() == small
 
 
+def test_what_is_not_known_of_a_trend_is_left_out() -> None:
+    """One NULL in it, and the browser draws an error instead of a line."""
+    frame = pd.DataFrame({"trend": [[Decimal(4), None, Decimal("0.5")], (None, Decimal(0)), [None], []]}, dtype=object)
+    found = _tables.prepared(frame, {"trend": _tables.Column("Trend", "trend")})
+    assert found.data.column("trend").to_pylist() == [[4.0, 0.5], [0.0], [], []]
+
+
 @pytest.mark.parametrize(
     ("days", "grain", "labels"),
     [
