@@ -59,8 +59,7 @@ class _Look(threading.Thread):
             self._found.append(Finding("problem", "", masked(str(error))))
         except Exception as error:
             # The others must be looked at whatever this one's library raises.
-            text = masked(" ".join(str(error).split())[:300])
-            defect = f"unexpected {type(error).__name__}: {text}"
+            defect = f"unexpected {type(error).__name__}: {settings.secrets.line(str(error))}"
             self._found.append(Finding("problem", "", defect, "please report this as a defect"))
 
     def heard(self, wait: float) -> list[Finding]:

@@ -116,14 +116,14 @@ def translated(settings: SourceSettings, doing: str, needed: str = "") -> Iterat
     """
     from botocore import exceptions as aws  # type: ignore[import-untyped]
 
-    name = settings.name
+    name, line = settings.name, settings.secrets.line
     grant = f"; needed is {needed}" if needed else ""
     try:
         yield
     except aws.ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
-        said = settings.secrets.masked(" ".join(str(error.response.get("Error", {}).get("Message", "")).split())[:300])
+        said = settings.secrets.line(str(error.response.get("Error", {}).get("Message", "")))
         told = f" ({code}: {said})" if said and said != code else f" ({code})"
         if code in _EXPIRED:
             raise SourceError(
@@ -145,21 +145,17 @@ def translated(settings: SourceSettings, doing: str, needed: str = "") -> Iterat
         aws.TokenRetrievalError,
     ) as error:
         raise SourceError(
-            f"{name}: {doing}: no usable AWS credentials ({_line(error)}): set AWS_PROFILE, an access key in the environment, or give the "
+            f"{name}: {doing}: no usable AWS credentials ({line(str(error))}): set AWS_PROFILE, an access key in the environment, or give the "
             "machine a role"
         ) from error
     except aws.ProfileNotFound as error:
-        raise SourceError(f"{name}: {doing}: {_line(error)}; see ~/.aws/config") from error
+        raise SourceError(f"{name}: {doing}: {line(str(error))}; see ~/.aws/config") from error
     except (aws.ConnectionError, aws.HTTPClientError, aws.IncompleteReadError, aws.ResponseStreamingError) as error:
-        raise Passing(settings.secrets.masked(f"the connection failed ({_line(error)})")) from error
+        raise Passing(f"the connection failed ({line(str(error))})") from error
     except aws.BotoCoreError as error:
-        raise SourceError(settings.secrets.masked(f"{name}: {doing}: {_line(error)}")) from error
+        raise SourceError(settings.secrets.masked(f"{name}: {doing}: {line(str(error))}")) from error
 
 
 def finding(doing: str, error: Exception, needed: str) -> Finding:
     """What `percall doctor` says about something that AWS refused."""
     return problem(doing, error, f"grant {needed}" if needed else "")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -59,7 +59,7 @@ def failure(settings: SourceSettings, what: str, error: Exception, grant: str) -
     status = getattr(error, "code", None)
     status = getattr(status, "value", status)
     status = status[0] if isinstance(status, tuple) else status
-    said = settings.secrets.masked(" ".join(str(getattr(error, "message", None) or error).split())[:300])
+    said = settings.secrets.line(str(getattr(error, "message", None) or error))
     lead = f"{settings.name}: {what}"
     low = said.lower()
     if "bytesbilledlimitexceeded" in low or "bytes billed" in low:

@@ -195,7 +195,7 @@ class CurrentApi:
 
     def _said(self, body: object) -> str:
         words = body.get("message") or body.get("error") if isinstance(body, Mapping) else None
-        return f": {self._masked(' '.join(str(words).split())[:300])}" if words else ""
+        return f": {self._settings.secrets.line(str(words))}" if words else ""
 
     def _masked(self, text: str) -> str:
         return self._settings.secrets.masked(text)

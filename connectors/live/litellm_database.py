@@ -329,7 +329,7 @@ class _Database:
             raise SourceError(f"{self._settings.name}: {self._line(error)}") from error
 
     def _line(self, error: Exception) -> str:
-        return self._settings.secrets.masked(" ".join(str(error).split())[:300])
+        return self._settings.secrets.line(str(error))
 
 
 def _quoted(name: str) -> str:

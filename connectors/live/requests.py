@@ -213,7 +213,7 @@ class Service:
             message = _message(json.loads(raw))
         except (ValueError, httpx.HTTPError):
             return ""
-        return f": {self._masked(' '.join(message.split())[:300])}" if message else ""
+        return f": {self._settings.secrets.line(message)}" if message else ""
 
     def _named(self, path: str) -> str:
         address = path if path.startswith(("http://", "https://")) else f"{self._base}/{path.lstrip('/')}"

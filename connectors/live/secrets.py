@@ -49,6 +49,10 @@ class Secrets:
                 text = text.replace(value, f"<{variable}>")
         return text
 
+    def line(self, text: str, most: int = 300) -> str:
+        """What somebody else said, as one line of at most `most` characters. Secrets are taken out first: the half of one that is cut would stay."""
+        return " ".join(self.masked(text).split())[:most]
+
     def _in_files(self, variable: str) -> str | None:
         for path in self._files:
             if not path.is_file():

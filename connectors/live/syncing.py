@@ -365,7 +365,7 @@ def _of_the_machine(error: OSError) -> str:
 
 
 def _unforeseen(settings: SourceSettings, error: Exception) -> str:
-    text = settings.secrets.masked(" ".join(str(error).split())[:500])
+    text = settings.secrets.line(str(error), 500)
     return f"{settings.name}: unexpected {type(error).__name__}: {text}. Please report this as a defect"
 
 

@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.live.requests import Service, retry_after
 from connectors.live.secrets import Secrets
@@ -186,6 +188,14 @@ def test_nobody_there() -> None:
     with ask(base, attempts=1) as service, pytest.raises(SourceError, match="the connection failed") as raised:
         service.json("/usage")
     assert raised.value.retry
+
+
+@given(st.text(max_size=320), st.text(max_size=320), st.sampled_from([KEY, "two\nlines of a key"]))
+def test_no_part_of_a_secret_is_left_where_a_message_is_cut(before: str, after: str, key: str) -> None:
+    secrets = Secrets({"KEY": key}, files=())
+    secrets.value("KEY", "my-source")
+    told = secrets.line(f"{before}{key}{after}")
+    assert told == " ".join(f"{before}<KEY>{after}".split())[:300]
 
 
 @pytest.mark.parametrize(
