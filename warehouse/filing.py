@@ -204,15 +204,17 @@ class Filing:
             files[(table.name, month)] = written
 
     def write_meta(self, sources: dict[str, str]) -> FactFile:
-        """Write the file of the small tables, each from a SELECT."""
+        """Write the file of the small tables, each from a SELECT. Its rows are those that somebody loaded: own prices and exchange rates."""
         path = self.store.scratch / "meta.duckdb"
         self.connection.execute(f"ATTACH '{path_text(path)}' AS filed")
         for table in META_TABLES:
             names = ", ".join(f'"{name}"' for name in table.names)
             self.connection.execute(table.ddl(f"filed.{table.name}"))
             self.connection.execute(f"INSERT INTO filed.{table.name} SELECT {names} FROM ({sources[table.name]})")
+        own = " + ".join(f"(SELECT count(load_id) FROM filed.{name})" for name in ("prices", "fx_rates"))
+        ((rows,),) = self.connection.execute(f"SELECT {own}").fetchall()
         self.connection.execute("DETACH filed")
-        return self.writer.adopt(path, META, "", 0)
+        return self.writer.adopt(path, META, "", rows)
 
     @staticmethod
     def _order(table: Table) -> str:

@@ -39,7 +39,7 @@ KEPT_SNAPSHOTS = 5
 
 @dataclass(frozen=True)
 class FactFile:
-    """One immutable file: a month of one table ("2026-03"), or the small tables ("meta", month "")."""
+    """One immutable file: a month of one table ("2026-03"), or the small tables ("meta", month "", rows: own prices and exchange rates)."""
 
     table: str
     month: str
@@ -62,8 +62,8 @@ class Snapshot:
 
     @property
     def has_facts(self) -> bool:
-        """Whether anything happened in it: more than the small tables, which a load of refused files leaves too."""
-        return any(file.month for file in self.files)
+        """Whether it holds anything that was loaded: months of facts, own prices or exchange rates; a load of refused files leaves neither."""
+        return any(file.month or file.rows for file in self.files)
 
     def of(self, table: str) -> list[FactFile]:
         """The files of one table, by month."""

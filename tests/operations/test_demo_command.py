@@ -6,9 +6,12 @@ import shutil
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from tests.operations.bills import line, write
 from tests.operations.command import money, percall, snapshot, totals
 from warehouse.configuration import Configuration
+from warehouse.errors import StoreError
 from warehouse.loading import Loading
 from warehouse.reader import open_current
 from warehouse.store import Store
@@ -46,6 +49,22 @@ def test_files_that_were_refused_leave_room_for_the_demo(tmp_path: Path) -> None
     current = Store(store).current()
     assert current is not None
     assert current.has_facts
+
+
+def test_own_prices_are_data_that_the_demo_leaves_alone(tmp_path: Path) -> None:
+    """They would price the demo company's calls, and go with it when one's own calls come."""
+    store, prices = tmp_path / "store", tmp_path / "prices.csv"
+    prices.write_text(
+        "book,provider,model,token_class,amount,valid_from\ncontract,openai,gpt-4o,input,1.25,2026-01-01\n"
+    )
+    assert percall("load", prices, store=store).code == 0
+    name = snapshot(store)
+    quiet = percall("demo", "--if-empty", store=store)
+    assert (quiet.code, quiet.out, quiet.err) == (0, b"", "")
+    assert percall("demo", store=store).code == 2
+    with pytest.raises(StoreError, match="data of your own"), Loading(Store(store), Configuration(), demo=True):
+        pass
+    assert snapshot(store) == name
 
 
 def test_the_demo_itself_is_not_filled_twice(demo_store: Path) -> None:
