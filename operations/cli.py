@@ -100,12 +100,23 @@ def main() -> None:
         _stop(told, 2)
 
 
+_DAMAGED = ("not a valid DuckDB database file", "Could not read", "Corrupt ")
+"""What DuckDB says of a file whose bytes are not those that were written."""
+
+
 def _of_the_database(error: Exception) -> str | None:
-    """What the machine refused to DuckDB: space on a disk, memory; None for any other error. By name: few commands import it."""
+    """What the machine refused to DuckDB (space on a disk, memory, a right), or that a file of the store is damaged; None for any other error. By
+    name: few commands import it."""
     kind = type(error)
     if kind.__module__ not in ("duckdb", "_duckdb") or kind.__name__ not in ("IOException", "OutOfMemoryException"):
         return None
     what = str(error).splitlines()[0]
+    if any(words in what for words in _DAMAGED):
+        return (
+            f"{what.rstrip('!')}: restore the store from a back-up, or load the files into a new store (--store PATH)"
+        )
+    if os.strerror(errno.EACCES) in what:
+        return f"{what}; give the user {os.geteuid()} the right to it, or choose another place (--store PATH for the store)"
     helps = "free some memory" if kind.__name__ == "OutOfMemoryException" else "free some space, or choose another disk"
     return f"{what}; {helps} (--store PATH for the store). What was loaded before is as it was"
 

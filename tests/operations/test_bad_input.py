@@ -349,3 +349,17 @@ def test_a_disk_without_space_is_said_in_a_sentence_and_nothing_is_lost(store: P
     assert "free some space" in answer.stderr
     assert "Traceback" not in answer.stderr
     assert totals(store) == before
+
+
+@pytest.mark.parametrize("content", [b"no database", None], ids=["overwritten", "cut off"])
+def test_a_damaged_file_of_the_store_is_no_full_disk(store: Path, content: bytes | None) -> None:
+    (month,) = (store / "facts").glob("charges-*")
+    month.write_bytes(month.read_bytes()[:5000] if content is None else content)
+    answer = subprocess.run(
+        [PERCALL, "--store", store, "export", "totals"], capture_output=True, text=True, check=False, env=environment()
+    )
+    assert answer.returncode == 2
+    assert month.name in answer.stderr
+    assert "restore the store from a back-up" in answer.stderr
+    assert "space" not in answer.stderr
+    assert "Traceback" not in answer.stderr
