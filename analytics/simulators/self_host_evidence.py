@@ -96,13 +96,15 @@ def replicas_words(setting: SelfHost, situation: Situation) -> str:
 
     Raises InputError when the model does not fit.
     """
-    if setting.share == 0:
+    work = own_model_work(setting, situation, STEPS) if setting.share else np.zeros(1)
+    if not work.any():
         return "None: no call is moved."
-    running = setting.replicas(own_model_work(setting, situation, STEPS))
+    running = setting.replicas(work)
     most, least, mean = int(running.max()), int(running.min()), float(running.mean())
+    replicas = "replica" if most == 1 else "replicas"
     if most == least:
-        return f"{most:,} {'replica' if most == 1 else 'replicas'} in every hour of the period, the busiest one too."
-    return f"{most:,} replicas in the busiest hour of the period, {least:,} in the quietest, {mean:,.1f} on average."
+        return f"{most:,} {replicas} in every hour of the period, the busiest one too."
+    return f"{most:,} {replicas} in the busiest hour of the period, {least:,} in the quietest, {mean:,.1f} on average."
 
 
 def replicas_by_latency(setting: SelfHost, situation: Situation, *, target: float = 0.05) -> pd.DataFrame:

@@ -240,6 +240,19 @@ def test_busy_hours_need_more_replicas() -> None:
     assert replicas_words(replace(OWN, share=0.0), situation) == "None: no call is moved."
 
 
+def test_where_no_call_is_moved_no_replica_is_told_of() -> None:
+    """Embeddings are for no own chat model: nothing is rented, and nothing runs, however few replicas always run."""
+    moved, left = call(feature="ask"), call(feature="docs", operation="embeddings")
+    situation = situation_of([moved, left], DAYS)
+    docs = replace(OWN, calls=Selection(feature=("docs",)))
+    assert docs.apply(situation) is situation
+    assert replicas_words(docs, situation) == "None: no call is moved."
+    # One call keeps one replica busy for part of an hour, and none in the other 47.
+    assert replicas_words(replace(OWN, min_replicas=0), situation) == (
+        "1 replica in the busiest hour of the period, 0 in the quietest, 0.0 on average."
+    )
+
+
 def test_waiting_is_not_replayed_with_a_sample_of_the_calls() -> None:
     situation = situation_of([call(feature="ask")], DAYS)
     sample = situation.with_workload(replace(situation.workload, stratum=np.zeros(1, dtype=np.int32)))
