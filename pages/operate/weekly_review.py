@@ -114,12 +114,10 @@ def page() -> None:
         with st.container(key=f"review_{step.key}"):
             with draw.guard():
                 asked = question(step, week, today)
-                found: Section | None
-                if step.looks_at_calls:
-                    # What the first section was waited for is enough for one run.
-                    found = later(*asked, patience=0.0 if awaited else None)
-                else:
-                    found = answer(*asked)
+                # What the first section was waited for is enough for one run.
+                found: Section | None = (
+                    later(*asked, patience=0.0 if awaited else None) if step.looks_at_calls else answer(*asked)
+                )
                 if found is None:
                     awaited.append(asked)
                     on_its_way(step, number)
