@@ -251,18 +251,21 @@ def _labels(columns: Columns) -> str:
 
 def _made_identity(columns: Columns) -> tuple[str, str]:
     """SQL of a row's content hash, and of its call_id, which is made of that where the row has none."""
-    parts = ", ".join(
-        f"coalesce(concat({sql_text(normalised(name) + '=')}, {columns.text(name)}), '')"
-        for name in sorted(columns.others([]), key=normalised)
-    )
+    file, parts = columns.file, []
+    early = {normalised(key) for row in file.head for key in row}
+    for name in sorted(columns.others([]), key=normalised):
+        part = f"concat({sql_text(normalised(name) + '=')}, {columns.text(name)})"
+        if file.format in ("json", "jsonl") and normalised(name) not in early:
+            # What a log begins to tell later leaves the ids of the rows before it as they are: they may be stored already.
+            part = f"CASE WHEN {columns.text(name)} IS NOT NULL THEN {part} END"
+        parts.append(part)
     number = "row_number() OVER (PARTITION BY _content ORDER BY _row)"
     repeated = f"CASE WHEN {number} > 1 THEN concat('-', {number}) ELSE '' END"
-    return f"md5(concat_ws(chr(31), {parts}))", f"coalesce(call_id, concat('row-', _content, {repeated}))"
+    return f"md5(concat_ws(chr(31), {', '.join(parts)}))", f"coalesce(call_id, concat('row-', _content, {repeated}))"
 
 
 def _text_hash(columns: Columns) -> str:
-    name = next((name for name in _HASHED_TEXTS if columns.find(name)), None)
-    return "NULL::VARCHAR" if name is None else f"sha256({columns.text(name)})"
+    return f"sha256({columns.text(*_HASHED_TEXTS)})" if columns.find(*_HASHED_TEXTS) else "NULL::VARCHAR"
 
 
 _STATUS = dict.fromkeys(("success", "ok", "succeeded", "completed", "200"), "success") | dict.fromkeys(
