@@ -16,7 +16,7 @@ from analytics.filters import UNTAGGED, Filters
 from analytics.frames import Row, frame_of, name_order
 from analytics.infrastructure import charge_sums
 from analytics.period_names import during
-from analytics.ratios import share
+from analytics.ratios import is_part, share
 from warehouse.reader import Warehouse
 
 DIRECT_PART, UNALLOCATED_PART = "Direct", "Unallocated"
@@ -76,9 +76,14 @@ def headline(warehouse: Warehouse, filters: Filters) -> str:
     first = (
         f"All in, {short.dearest} costs {formatting.money(short.dearest_total, code)} {during(filters)}, "
         f"{formatting.share(short.dearest_share)} of {total}"
+        if is_part(short.dearest_share)
+        # A credit makes the whole less than its part.
+        else f"All in, {short.dearest} costs {formatting.money(short.dearest_total, code)} {during(filters)}, and everything {total}"
     )
     if not short.unallocated:
         return f"{first}; every dollar has a feature" if code == "USD" else f"{first}; all of it has a feature"
+    if not is_part(short.unallocated_share):
+        return f"{first}; {rest} is owed by no feature"
     return f"{first}; {rest} ({formatting.share(short.unallocated_share)}) is owed by no feature"
 
 

@@ -17,7 +17,7 @@ from analytics.filters import Filters, apply
 from analytics.frames import Row, frame_of, rows_of
 from analytics.ledger import ledger, unknown_costs
 from analytics.period_names import name as period_name
-from analytics.ratios import per_unit, share
+from analytics.ratios import is_part, per_unit, share
 from analytics.totals import filtered_calls
 from warehouse.reader import Warehouse
 from warehouse.schema import TOKEN_CLASSES
@@ -94,7 +94,8 @@ def feature_shares(warehouse: Warehouse, filters: Filters) -> list[Row]:
 def headline(warehouse: Warehouse, filters: Filters) -> str | None:
     """The dearest feature's share of cost beside its share of calls, as a clause; None where no feature costs anything.
 
-    Where nothing but one feature has a cost or a call (because it was chosen), its share says nothing: then what it cost, and how that changed.
+    Where nothing but one feature has a cost or a call (because it was chosen), its share says nothing, nor where a credit makes the whole less
+    than it: then what it cost, and how that changed.
     """
     rows = feature_shares(warehouse, filters)
     clause = _share_clause(rows)
@@ -110,7 +111,8 @@ def headline(warehouse: Warehouse, filters: Filters) -> str | None:
 
 
 def dearest_share(warehouse: Warehouse, filters: Filters) -> str | None:
-    """The dearest feature's share of cost beside its share of calls, as a clause; None where no feature, or one alone, costs anything."""
+    """The dearest feature's share of cost beside its share of calls, as a clause; None where no feature, or one alone, costs anything, and where a
+    credit makes the whole less than it."""
     return _share_clause(feature_shares(warehouse, filters))
 
 
@@ -120,7 +122,7 @@ def _dearest(rows: list[Row]) -> Row | None:
 
 def _share_clause(rows: list[Row]) -> str | None:
     top = _dearest(rows)
-    if top is None or sum(bool(row["cost"] or row["calls"]) for row in rows) == 1:
+    if top is None or sum(bool(row["cost"] or row["calls"]) for row in rows) == 1 or not is_part(top["cost_share"]):
         return None
     clause = f"{top['feature']} is {formatting.share(top['cost_share'])} of the cost of model calls"
     # Bills that name the feature, and no traces: of the calls nothing is known.

@@ -15,7 +15,7 @@ from analytics.currency import require_one_currency
 from analytics.filters import Filters, apply, period_start
 from analytics.frames import Row, frame_of, rows_of
 from analytics.ledger import ledger, unknown_costs
-from analytics.ratios import per_unit, share
+from analytics.ratios import is_part, per_unit, share
 from analytics.totals import filtered_calls
 from warehouse.reader import Warehouse
 from warehouse.schema import TOKEN_CLASSES
@@ -95,7 +95,11 @@ def headline(warehouse: Warehouse, filters: Filters) -> str:
     if not total:
         return f"{formatting.count(calls)} {'call' if calls == 1 else 'calls'} of models without a known cost"
     top = {str(name): values.iloc[0] for name, values in frame.items()}
-    sentence = f"{top['model'] or top['provider']} is {formatting.share(top['cost_share'])} of the cost of models"
+    name = top["model"] or top["provider"]
+    sentence = f"{name} is {formatting.share(top['cost_share'])} of the cost of models"
+    if not is_part(top["cost_share"]):
+        # A credit makes the whole less than its part.
+        sentence = f"{name} cost {formatting.money(top['cost'], top['currency'])}"
     if calls:
         sentence += f" on {formatting.share(share(top['calls'], calls))} of the calls"
     per_million = per_unit(total * 1_000_000, tokens)

@@ -21,7 +21,13 @@ def share(part: Decimal | int | None, whole: Decimal | int | None) -> float | No
     """`part` / `whole` as a number; None when either is not known or the whole is 0."""
     if part is None or whole is None or whole == 0:
         return None
-    return float(Decimal(part) / Decimal(whole))
+    # Plus 0: nothing of a negative whole is 0, not -0.
+    return float(Decimal(part) / Decimal(whole)) + 0.0
+
+
+def is_part(share_of_whole: float | None) -> bool:
+    """Whether a share can be told as a part of its whole: beside a credit that lies elsewhere it may be above 1, or below 0."""
+    return share_of_whole is not None and 0 <= share_of_whole <= 1
 
 
 def gross_margin(revenue: Decimal | None, cost: Decimal | None) -> float | None:

@@ -49,7 +49,8 @@ def totals(warehouse: Warehouse, filters: Filters) -> pd.DataFrame:
     is not known, and not in ledger_cost.
 
     Coverage, numbers between 0 and 1 (None: of nothing): usage_share, priced_share and feature_share are the shares of calls that report tokens,
-    have a known cost and name a feature; estimated_share and final_share are shares of ledger_cost.
+    have a known cost and name a feature; estimated_share and final_share are shares of ledger_cost, which may lie above 1 where `credits`
+    of the rest, which are negative, make the whole less than its part.
 
     Raises InputError when the amounts are in several currencies.
     """

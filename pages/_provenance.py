@@ -15,6 +15,7 @@ from analytics.provenance import (
     prices_behind,
     provenance,
 )
+from analytics.ratios import is_part
 from analytics.unknown_costs import unknown_cost_range
 from pages import _draw as draw
 from pages._data import answer
@@ -71,6 +72,9 @@ def _ledger(view: str, filters: Filters) -> None:
         "share": draw.Column("Share", "bar"),
         "unknown_costs": draw.Column("Unknown", "count", help="Costs that are not known, and in no sum"),
     }
+    if not all(part is None or is_part(part) for part in frame["share"]):
+        # Beside a credit what is estimated may be more than the whole: 200% of it would say nothing.
+        del columns["share"]
     draw.table(
         frame,
         columns,

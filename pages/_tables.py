@@ -76,7 +76,9 @@ def prepared(frame: pd.DataFrame, columns: Mapping[str, Column]) -> Prepared:
         frame=frame[list(columns)],
         data=_with_words(cells, written),
         configuration={
-            name: _configuration(column, None if name in written else digits.get(name))
+            name: _configuration(
+                column, None if name in written else digits.get(name), from_zero=_from_zero(shown[name], column)
+            )
             for name, column in columns.items()
         },
         rows=len(frame),
@@ -208,8 +210,16 @@ def _or_nothing(words: Callable[[float], str]) -> Callable[[Any], str]:
     return lambda value: "" if pd.isna(value) else words(value)
 
 
+def _from_zero(values: list[Any], column: Column) -> bool:
+    """Whether lines of trends can begin at 0: where one lies below it whole, as that of a credit does, the browser would draw an error."""
+    if column.kind != "trend":
+        return True
+    known = ([part for part in each if not _is_missing(part)] for each in values)
+    return not any(parts and min(parts) < 0 and max(parts) <= 0 for parts in known)
+
+
 @functools.lru_cache(maxsize=1000)
-def _configuration(column: Column, digits: int | None) -> Mapping[str, Any]:
+def _configuration(column: Column, digits: int | None, *, from_zero: bool = True) -> Mapping[str, Any]:
     """How the browser shows a column. digits: of amounts; None: they come with words of their own. Never changed: what draws it takes a copy."""
     make = st.column_config
     common: dict[str, Any] = {"help": column.help, "width": column.width, "pinned": column.pinned or None}
@@ -226,7 +236,7 @@ def _configuration(column: Column, digits: int | None) -> Mapping[str, Any]:
         "number": lambda: make.NumberColumn(column.label, format="%,.1f", **common),
         "date": lambda: make.DateColumn(column.label, format="YYYY-MM-DD", **common),
         "time": lambda: make.DatetimeColumn(column.label, format="YYYY-MM-DD HH:mm", **common),
-        "trend": lambda: make.LineChartColumn(column.label, y_min=0, **common),
+        "trend": lambda: make.LineChartColumn(column.label, y_min=0 if from_zero else None, **common),
         "flag": lambda: make.CheckboxColumn(column.label, **common),
         "link": lambda: make.LinkColumn(column.label, **common),
     }

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analytics.allocation_summary import headline as allocation_headline
 from analytics.costs import costs
 from analytics.feature_detail import FROM_CALLS, FROM_LEDGER, dearest_calls, feature_detail
 from analytics.features import features, headline, outside_features, outside_sentence
@@ -91,6 +92,17 @@ def test_one_feature_chosen_is_told_by_its_cost_and_change() -> None:
     chosen = MAY.only("feature", "summarize")
     assert headline(warehouse, chosen) == "summarize cost $3.00 in model calls, 25% less than in April 2026"
     assert overview(warehouse, chosen).headline == "May 2026 cost $3.00, 25% less than in April 2026"
+
+
+@pytest.mark.parametrize("credit", ["-6", "-12", "-20"])
+def test_where_a_credit_makes_the_whole_less_than_a_feature_its_cost_is_told_and_no_share(credit: str) -> None:
+    """8 and 4 of traces, and a credit of a day without any: 8 is 133% of 6, no part of nothing, and -100% of -8."""
+    calls = [call("2026-05-02", "8"), call("2026-05-02", "4", feature="ask")]
+    warehouse = warehouse_of(calls, [charge("2026-05-20", credit, ChargeCategory="Credit")])
+    assert headline(warehouse, MAY) == "search cost $8.00 in model calls"
+    assert "%" not in overview(warehouse, MAY).headline
+    assert "%" not in allocation_headline(warehouse, MAY)
+    assert headline(warehouse_of(calls), MAY) == "search is 67% of the cost of model calls on 50% of the calls"
 
 
 def test_cost_per_call_is_taken_before_credits() -> None:

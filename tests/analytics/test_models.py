@@ -84,6 +84,9 @@ def test_the_headline_compares_cost_and_calls_of_the_dearest_model() -> None:
         "gpt-4o is 50% of the cost of models on 25% of the calls; a million tokens cost $1.50 on average"
     )
     assert headline(warehouse_of([call("2026-05-02", None)]), MAY) == "1 call of models without a known cost"
+    # Half of the cost is given back on a day without calls: 0.0033 is all of what is left.
+    credit = charge("2026-05-20", "-0.0044", ChargeCategory="Credit")
+    assert headline(warehouse_of(calls, [credit]), MAY).startswith("gpt-4o cost $0.0033 on 25% of the calls; ")
 
 
 @pytest.mark.parametrize("month", [3, 4, 5])

@@ -164,6 +164,18 @@ def test_what_is_not_known_of_a_trend_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
+    ("trend", "from_zero"),
+    [([0, 2], True), ([-1, 2], True), ([0, 0], True), ([None], True), ([], True), ([0, -6], False), ([-6], False)],
+    ids=str,
+)
+def test_a_trend_below_zero_has_a_scale(trend: list[int | None], from_zero: bool) -> None:
+    """The browser draws an error where the least of its scale, 0, is not below the highest value."""
+    values = [[1], [None if value is None else Decimal(value) for value in trend]]
+    found = _tables.prepared(pd.DataFrame({"trend": values}, dtype=object), {"trend": _tables.Column("Trend", "trend")})
+    assert ("y_min" in found.configuration["trend"]["type_config"]) == from_zero
+
+
+@pytest.mark.parametrize(
     ("days", "grain", "labels"),
     [
         ([date(2026, month, 1) for month in (2, 3, 4, 5)], "month", ["Feb<br>2026", "Mar", "Apr", "May"]),
