@@ -32,6 +32,7 @@ BEING_FOUND_OUT = "is being found out from the single calls"
 AT_ONCE = 2
 """So many answers are worked out at the same time, whoever asks: each uses all cores."""
 
+THREAD = "percall-later"
 _PEOPLES_THREAD = "ScriptRunner.scriptThread"
 _BEGUN = "_begun_questions"
 
@@ -104,5 +105,11 @@ def _begin(asked: _data.Asked[Any]) -> threading.Event:
                 del _underway[asked.place]
             ended.set()
 
-    threading.Thread(target=work, name="percall-later", daemon=True).start()
+    try:
+        threading.Thread(target=work, name=THREAD, daemon=True).start()
+    except RuntimeError:
+        # The machine gives no further thread: whoever asked answers it, and nobody waits for it for ever.
+        with _lock:
+            del _underway[asked.place]
+        ended.set()
     return ended

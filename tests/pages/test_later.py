@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,3 +107,19 @@ def test_a_small_store_is_waited_for(small: Path, monkeypatch: pytest.MonkeyPatc
     _data.forget()
     with nothing_ends():
         assert _later.BEING_FOUND_OUT not in words(open_product(monkeypatch, small, WASTE))
+
+
+@pytest.mark.usefixtures("large")
+def test_where_no_further_thread_can_begin_the_page_waits(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine at its limit of threads: nobody is told for ever that something is being found out."""
+    begin = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == _later.THREAD:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    shown = words(open_product(monkeypatch, small, WASTE))
+    assert _later.BEING_FOUND_OUT not in shown
+    assert not _later._underway
