@@ -68,11 +68,8 @@ def _found(warehouse: Warehouse, scope: Scope) -> pa.Table:
     if not shared:
         return sums
     # A call has one name, job and model: only of these groups another kind may claim the same call.
-    sharing = {
-        place: _among(calls, shared)
-        for place, calls in flagged.items()
-        if any((place, one) in groups for one in shared)
-    }
+    concerned = {place for place, group in groups if group in shared}
+    sharing = {place: _among(calls, shared) for place, calls in flagged.items() if place in concerned}
     once = {
         (row["place"], _group(row)): row["once"] for row in warehouse.arrow(_once(sharing), streaming=True).to_pylist()
     }
