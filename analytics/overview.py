@@ -156,7 +156,11 @@ def coverage_sentence(row: dict[str, Any]) -> str:
         formatting.count(row["calls"]),
     )
     has_bill = bool(cost != estimated or final or row["credits"])
-    if not has_bill and estimated:
+    # Calls of nothing are no bill; lines of nothing are one.
+    costs_nothing = not has_bill and not estimated and not row["rows"]
+    if costs_nothing:
+        sentences = ["Everything whose cost is known was free."]
+    elif not has_bill and estimated:
         sentences = ["All of it is estimated from traces: no bill covers this period."]
     elif not estimated:
         sentences = ["All of it comes from bills."]
@@ -169,7 +173,7 @@ def coverage_sentence(row: dict[str, Any]) -> str:
         sentences = [
             f"{formatting.money(estimated, row['currency'])} is estimated from traces; bills and their credits are the rest."
         ]
-    if has_bill or not estimated:
+    if has_bill or not (estimated or costs_nothing):
         sentences.append(
             "None of it is invoiced yet, so it may change."
             if not final

@@ -228,6 +228,15 @@ def test_what_a_total_rests_on_says_how_many_calls_report_their_tokens() -> None
     assert "tokens" not in rests_on(warehouse_of([call("2026-05-01", "1")]), MAY)
 
 
+def test_calls_that_cost_nothing_are_no_bill() -> None:
+    free = [call("2026-05-01", "0"), call("2026-05-01", None)]
+    assert overview(warehouse_of(free), MAY).coverage.startswith(
+        "Everything whose cost is known was free. 1 of 2 calls has no known price."
+    )
+    coverage = overview(warehouse_of(free, [charge("2026-05-01", "0")]), MAY).coverage
+    assert coverage.startswith("All of it comes from bills. None of it is invoiced yet")
+
+
 def test_a_credit_hides_neither_the_bill_nor_what_is_not_invoiced() -> None:
     """A bill of 4 less a credit of 6, beside 5 of traces: a total of 3, of which traces are not all, and of which nothing is invoiced."""
     lines = [
