@@ -20,7 +20,7 @@ from analytics.simulators.infrastructure import Infrastructure
 from analytics.simulators.lever import Lever
 from analytics.simulators.situation import Situation
 from analytics.simulators.slider import kept_for_good
-from analytics.simulators.to_the_cent import parts_in_cents, total_in_cents
+from analytics.simulators.to_the_cent import is_nothing, parts_in_cents, total_in_cents
 from analytics.simulators.waterfall import Step, Waterfall
 
 
@@ -219,8 +219,13 @@ def _by_feature(situation: Situation, first: tuple[Totals, Decimal], last: tuple
     columns = ("feature", "kind", "calls", "calls_after", "cost", "cost_after")
     records = [dict(zip(columns, row, strict=True)) for row in rows]
     before, after = ({number: row[column] * scale for number, row in enumerate(rows)} for column in (4, 5))
-    cost = parts_in_cents(before, first[1])
-    cost_after = parts_in_cents(after, last[1], before=before, before_in_cents=cost)
+    if any(before[row] != after[row] and is_nothing(after[row]) for row in before):
+        # The cent that is left over is made up by what changes. Where that is nothing afterwards, by what it costs today: it saves just that.
+        cost_after = parts_in_cents(after, last[1])
+        cost = parts_in_cents(before, first[1], before=after, before_in_cents=cost_after)
+    else:
+        cost = parts_in_cents(before, first[1])
+        cost_after = parts_in_cents(after, last[1], before=before, before_in_cents=cost)
     for number, record in enumerate(records):
         record.update(cost=cost[number], cost_after=cost_after[number], saving=cost[number] - cost_after[number])
     return frame_of(records, (*columns, "saving"))

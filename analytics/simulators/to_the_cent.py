@@ -10,11 +10,19 @@ Name = TypeVar("Name", bound=Hashable)
 
 CENT = Decimal("0.01")
 
+_DUST = 1e-6
+"""USD that sums in another order leave behind where nothing is left."""
+
 
 def cents(amount: float | Decimal) -> Decimal:
     """USD rounded to cents, halves to even."""
     exact = amount if isinstance(amount, Decimal) else Decimal(repr(float(amount)))
     return exact.quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
+def is_nothing(amount: float) -> bool:
+    """Whether an amount is 0, but for the last digits of sums."""
+    return abs(amount) < _DUST
 
 
 def total_in_cents(parts: Iterable[float]) -> Decimal:
@@ -40,7 +48,9 @@ def parts_in_cents(
     kept = before_in_cents if before is not None and before_in_cents is not None else {}
     same = {name for name in parts if name in kept and before is not None and before.get(name) == parts[name]}
     rounded |= {name: kept[name] for name in same}
-    free = [name for name in parts if name not in same]
+    changed = [name for name in parts if name not in same]
+    # Nothing costs no cent, unless there is nothing else that changes.
+    free = [name for name in changed if not is_nothing(parts[name])] or changed
     if not free:
         return rounded
     wanted = cents(sum(exact.values(), Decimal(0))) if total is None else total

@@ -6,12 +6,14 @@ from decimal import Decimal
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.simulators.drawn_effects import switch_off_effect
 from analytics.simulators.effect import cost
+from analytics.simulators.effect import outcome as effect_outcome
 from analytics.simulators.lever import Selection
+from analytics.simulators.run_scenario import run
 from analytics.simulators.scenario import Scenario, read_scenario
 from analytics.simulators.tier_switch import SwitchOff, repriced_tier
 from tests.analytics.simulators.made import call, situation_of
@@ -53,6 +55,26 @@ def test_more_off_saves_more_and_never_more_than_it_costs(one: float, other: flo
     low, high = sorted((one, other))
     totals = [SwitchOff(FREE, share).apply(situation).total() for share in (low, high)]
     assert situation.total() >= totals[0] >= totals[1] >= situation.total() - 30 * (2000 * 2.5e-6 + 300 * 10e-6) - 1e-12
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.decimals("0.01", "50", places=4), min_size=2, max_size=6))
+def test_what_is_switched_off_costs_nothing_and_saves_what_it_cost(costs: list[Decimal]) -> None:
+    """To the cent, while all features together are today's cost and that afterwards, and the others stay as they are."""
+    situation = situation_of([call(feature=f"f{n}", second=n, cost=str(each)) for n, each in enumerate(costs)])
+    off = SwitchOff(Selection(feature=("f0",)), share=1.0)
+    for outcome in (
+        run(situation, [off], draws=2),
+        effect_outcome(situation, switch_off_effect(off, situation, (0.0, 1.0))),
+    ):
+        rows = {row["feature"]: row for row in outcome.by_feature.to_dict("records") if row["kind"] == "feature"}
+        assert (rows["f0"]["cost_after"], rows["f0"]["saving"]) == (0, rows["f0"]["cost"])
+        assert rows["f0"]["saving"] == outcome.saving
+        assert all(row["saving"] == 0 for name, row in rows.items() if name != "f0")
+        assert (outcome.by_feature["cost"].sum(), outcome.by_feature["cost_after"].sum()) == (
+            outcome.today,
+            outcome.end,
+        )
 
 
 def test_the_slider_shows_what_the_lever_does() -> None:

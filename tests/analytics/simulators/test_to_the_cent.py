@@ -43,6 +43,17 @@ def test_parts_add_up_and_are_less_than_a_cent_off(parts: dict[int, float]) -> N
         assert abs(found[name] - Decimal(repr(amount))) < CENT
 
 
+@given(amounts, st.sets(st.integers(0, 20)))
+def test_nothing_is_told_as_nothing(parts: dict[int, float], empty: set[int]) -> None:
+    """A part that is 0, or what sums leave behind of it, makes up no cent, before or after, while another one changes."""
+    before = parts | dict.fromkeys(empty, 1e-13)
+    shown = parts_in_cents(before)
+    after = {name: amount + 100.004 if name not in empty else 0.0 for name, amount in before.items()}
+    found = parts_in_cents(after, before=before, before_in_cents=shown)
+    assert {shown[name] for name in empty} <= {0}
+    assert {found[name] for name in empty} <= {0} or all(abs(after[name]) < 1e-6 for name in after)
+
+
 @given(amounts, amounts)
 def test_after_a_change_parts_add_up_too(before: dict[int, float], changed: dict[int, float]) -> None:
     shown = parts_in_cents(before)
