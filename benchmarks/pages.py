@@ -1,6 +1,6 @@
 """What the server takes to run each page of the dashboard, beside the floor: a page with one line of text.
 
-Streamlit's AppTest runs the product's own script, so that no browser and no network is in the figure. Five states of the server:
+Streamlit's AppTest runs the product's own script, so that no browser and no network is in the figure. Six states of the server:
 
 * first: as cold, and nothing was found out ahead either: a page that is opened within seconds of the very first load (measured once). With a
   million calls and more such a page may say of a part that it is being found out; whole: until nothing of it is missing;

@@ -77,7 +77,6 @@ class Columns:
         for name in self._types:
             self._names.setdefault(normalised(name), name)
             self._spellings.setdefault(normalised(name), []).append(name)
-        self._of_objects = file.format in ("json", "jsonl")
 
     def one_by_one(self, query: Callable[[Columns], str], unless: str) -> RowWise | None:
         """The row-wise query of a Parquet file (see `warehouse.intake.RowWise`), from a function that makes a query from columns; None for
@@ -110,7 +109,7 @@ class Columns:
     def others(self, used: Iterable[str | None]) -> list[str]:
         """The file's names of all columns that are not among these; of a JSON file's spellings of one name the first, which stands for all."""
         taken = {name for name in used if name is not None}
-        return [name for name in (self._names.values() if self._of_objects else self._types) if name not in taken]
+        return [name for name in (self._names.values() if self.file.is_json else self._types) if name not in taken]
 
     def text(self, *names: str) -> str:
         """The value as text; NULL where the column misses, is empty or says NULL. Nested values are JSON.
@@ -123,7 +122,7 @@ class Columns:
             return "NULL::VARCHAR"
         if name in self._texts:
             given = dict.fromkeys(one for key in map(normalised, names) for one in self._spellings.get(key, ()))
-            texts = [self._texts[one] for one in given] if self._of_objects else [self._texts[name]]
+            texts = [self._texts[one] for one in given] if self.file.is_json else [self._texts[name]]
             return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
         kind = self._types[name]
         if kind == "VARCHAR":

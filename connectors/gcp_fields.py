@@ -42,7 +42,7 @@ class Fields:
     def __init__(self, connection: duckdb.DuckDBPyConnection, file: SourceFile) -> None:
         self.source = scan(file)
         self.top: set[str] | None = None
-        if file.format in ("json", "jsonl"):
+        if file.is_json:
             self.top = {_normal(name) for name in file.columns}
             self.source = _unpacked(self.source, file.columns)
         relation = connection.sql(f"SELECT * EXCLUDE (_row) FROM {self.source} LIMIT 0")

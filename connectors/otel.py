@@ -25,10 +25,10 @@ from connectors.files import checked, scan, sql_text
 from connectors.litellm import OPERATIONS as GATEWAY_OPERATIONS
 from connectors.litellm import SERVICE_TIERS
 from connectors.nested_calls import calls_of_their_own
-from connectors.row_table import json_stream, keep_rows
+from connectors.row_table import json_stream, keep_at_once, keep_rows
 from connectors.token_classes import COUNTS, LITELLM_USAGE_PATHS, USAGE_KEYS
 from connectors.traced_calls import MODEL_OPERATIONS, canonical_calls, timestamp, truth
-from connectors.traced_fields import keep_at_once, pick
+from connectors.traced_fields import pick
 
 if TYPE_CHECKING:
     import duckdb
@@ -159,7 +159,7 @@ _SYSTEM_ATTRIBUTES = (
 
 def detect(file: SourceFile) -> bool:
     """Whether the objects are OTLP trace exports, or captured requests that hold one as their body."""
-    if file.format not in ("json", "jsonl"):
+    if not file.is_json:
         return False
     body = file.head[0].get("body") if file.head else None
     return file.has("resourceSpans") or (isinstance(body, dict) and "resourceSpans" in body)

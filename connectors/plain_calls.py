@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from connectors.columns import Columns, first_fault, normalised
-from connectors.files import SourceFile, is_whole, quote_identifier, sql_text
+from connectors.files import SourceFile, quote_identifier, sql_text
 from connectors.plain_fields import (
     Fault,
     Field,
@@ -15,7 +15,7 @@ from connectors.plain_fields import (
     unread_values,
     unread_warning,
 )
-from connectors.row_table import keep_rows, names_of, row_stream
+from connectors.row_table import keep_at_once, names_of, row_stream
 from warehouse.configuration import Configuration
 from warehouse.intake import RowWise
 from warehouse.schema import TOKEN_CLASSES
@@ -121,15 +121,10 @@ def read_at_once(
     needed = (("call_id", *FIELDS[0].synonyms), TIME_NAMES, MODEL_NAMES, USAGE_NAMES)
     if not all(columns.find(*names) for names in needed):
         return None
-    try:
-        table = keep_rows(connection, f"SELECT * EXCLUDE (_row) FROM ({query(columns, configuration, has_ids=True)})")
-    except duckdb.Error:
-        return None
-    ((rows, doubt),) = connection.execute(
-        f"SELECT count(*), coalesce(bool_or(_doubt OR call_id IS NULL), false) FROM {table}"
-    ).fetchall()
-    if doubt or not is_whole(file, rows):
-        connection.execute(f"DROP TABLE {table}")
+    doubt = "_doubt OR call_id IS NULL AS _doubt"
+    calls = query(columns, configuration, has_ids=True)
+    table = keep_at_once(connection, file, f"SELECT * EXCLUDE (_row) REPLACE ({doubt}) FROM ({calls})")
+    if table is None:
         return None
     unread = connection.execute(f"SELECT _unread, count(*) FROM {table} WHERE _unread <> 0 GROUP BY 1").fetchall()
     counts = {
@@ -255,7 +250,7 @@ def _made_identity(columns: Columns) -> tuple[str, str]:
     early = {normalised(key) for row in file.head for key in row}
     for name in sorted(columns.others([]), key=normalised):
         part = f"concat({sql_text(normalised(name) + '=')}, {columns.text(name)})"
-        if file.format in ("json", "jsonl") and normalised(name) not in early:
+        if file.is_json and normalised(name) not in early:
             # What a log begins to tell later leaves the ids of the rows before it as they are: they may be stored already.
             part = f"CASE WHEN {columns.text(name)} IS NOT NULL THEN {part} END"
         parts.append(part)

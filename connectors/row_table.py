@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import duckdb
 
+from connectors.files import is_whole
 from connectors.source_file import (
     NULL_WORDS,
     csv_rows,
@@ -147,6 +148,28 @@ def keep_rows(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     name = f"{_NAME}{uuid4().hex}"
     connection.execute(f"CREATE TEMP TABLE {name} AS {query}")
     return name
+
+
+def keep_at_once(connection: duckdb.DuckDBPyConnection, file: SourceFile, query: str) -> str | None:
+    """Name of a temporary table with what a query over a file's stream (`row_stream`, `json_stream`) gives, a row for each of
+    the file and in its order; None where the file has to be read in another way: it is broken, or `_doubt`, a column that the query has, is
+    true of some row.
+
+    The query must be nothing but a projection: DuckDB keeps the order of the rows of a file, but not through the join that it makes of `IN` with
+    five values or more (the last of a file's rows, where no line end followed it, came first).
+
+    The file is parsed once, by all cores: to number its rows while they are read keeps that on one core, and to look for broken ones before is
+    another parse.
+    """
+    try:
+        table = keep_rows(connection, query)
+    except duckdb.Error:
+        return None
+    ((count, doubt),) = connection.execute(f"SELECT count(*), coalesce(bool_or(_doubt), false) FROM {table}").fetchall()
+    if doubt or not is_whole(file, count):
+        connection.execute(f"DROP TABLE {table}")
+        return None
+    return table
 
 
 def drop_row_tables(connection: duckdb.DuckDBPyConnection) -> None:

@@ -62,6 +62,11 @@ class SourceFile:
         """File name without its folder."""
         return self.path.name
 
+    @property
+    def is_json(self) -> bool:
+        """Whether it holds JSON objects, one per line or not."""
+        return self.format in ("json", "jsonl")
+
     def has(self, *names: str) -> bool:
         """Whether all these columns are in the header, whatever their case."""
         present = {column.lower() for column in self.columns}

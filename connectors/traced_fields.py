@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from connectors.files import checked, is_whole, quote_identifier, scan, sql_text
-from connectors.row_table import json_stream, keep_rows
+from connectors.files import checked, quote_identifier, scan, sql_text
+from connectors.row_table import json_stream, keep_at_once
 from connectors.source_file import csv_rows
 
 if TYPE_CHECKING:
@@ -35,32 +35,10 @@ def fields(connection: duckdb.DuckDBPyConnection, file: SourceFile, paths: Mappi
     JSON rows are read at the pointer; in CSV and Parquet the column of that name is, whatever its case; a pointer into a column
     (`/a/b`) is then followed inside of it. Maps, structs and lists become JSON text, times with a zone UTC.
     """
-    if file.format in ("json", "jsonl"):
+    if file.is_json:
         return f"SELECT * EXCLUDE (json) FROM ({pick(paths, 'json', f'SELECT _row, json FROM {scan(file)}')})"
     described = connection.execute(f"DESCRIBE SELECT * FROM {scan(file)}").fetchall()
     return _of_columns({name: kind for name, kind, *_ in described}, paths, scan(file))
-
-
-def keep_at_once(connection: duckdb.DuckDBPyConnection, file: SourceFile, query: str) -> str | None:
-    """Name of a temporary table with what a query over a file's stream (`connectors.row_table.json_stream`) gives, a row for each of
-    the file and in its order; None where the file has to be read in another way: it is broken, or `_doubt`, a column that the query has, is
-    true of some row.
-
-    The query must be nothing but a projection: DuckDB keeps the order of the rows of a file, but not through the join that it makes of `IN` with
-    five values or more (the last of a file's rows, where no line end followed it, came first).
-
-    The file is parsed once, by all cores: to number its rows while they are read keeps that on one core, and to look for broken ones before is
-    another parse.
-    """
-    try:
-        table = keep_rows(connection, query)
-    except duckdb.Error:
-        return None
-    ((count, doubt),) = connection.execute(f"SELECT count(*), coalesce(bool_or(_doubt), false) FROM {table}").fetchall()
-    if doubt or not is_whole(file, count):
-        connection.execute(f"DROP TABLE {table}")
-        return None
-    return table
 
 
 def kept_fields(
@@ -82,7 +60,7 @@ def _stream(file: SourceFile, paths: Mapping[str, str]) -> str | None:
             return None
         rows = f"(SELECT NULL::BIGINT AS _row, false AS _doubt, * FROM {csv_rows(file)})"
         return _of_columns(dict.fromkeys(file.columns, "VARCHAR"), paths, rows, ("_row", "_doubt"))
-    if file.format not in ("json", "jsonl"):
+    if not file.is_json:
         return None
     split = {name: path.removeprefix("/").partition("/") for name, path in paths.items()}
     nested = dict.fromkeys(head for head, _, rest in split.values() if rest)

@@ -26,7 +26,7 @@ def look_ahead(settings: Context, stop: threading.Event) -> None:
 
     try:
         snapshot = Store(settings.store).current()
-        calls = 0 if snapshot is None else sum(file.rows for file in snapshot.of("calls"))
+        calls = 0 if snapshot is None else snapshot.calls
         if calls < FEWEST_CALLS or stop.is_set():
             return
         from analytics.ahead import questions_ahead

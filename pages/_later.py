@@ -83,7 +83,7 @@ def _may_take_long() -> bool:
     if threading.current_thread().name != _PEOPLES_THREAD:
         return False
     snapshot = _data.warehouse().snapshot
-    return snapshot is not None and sum(file.rows for file in snapshot.of("calls")) >= FEWEST_CALLS
+    return snapshot is not None and snapshot.calls >= FEWEST_CALLS
 
 
 def _begin(asked: _data.Asked[Any]) -> threading.Event:

@@ -65,6 +65,11 @@ class Snapshot:
         """Whether it holds anything that was loaded: months of facts, own prices or exchange rates; a load of refused files leaves neither."""
         return any(file.month or file.rows for file in self.files)
 
+    @property
+    def calls(self) -> int:
+        """How many calls it holds."""
+        return sum(file.rows for file in self.of("calls"))
+
     def of(self, table: str) -> list[FactFile]:
         """The files of one table, by month."""
         return sorted((file for file in self.files if file.table == table), key=lambda file: file.month)
